@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { createMethods } from './authn/registry.ts';
+import type { Config } from './config/schema.ts';
+import { worldOf } from './config/world.ts';
+import type { Log, Tools } from './core/ports.ts';
+import { systemClock } from './core/ports.ts';
+import { createSealer, decodeKey, type SealKey } from './core/seal.ts';
+import type { Secret } from './core/secret.ts';
+import { decodeStruct } from './envoy/codec/struct.ts';
+import { createCheck } from './envoy/ext-authz.ts';
+import { createProcess } from './envoy/ext-proc.ts';
+import { createHealthService } from './envoy/health.ts';
+import { startGrpc } from './envoy/server.ts';
+import { adminRoutes } from './http/admin-routes.ts';
+import { metadataRoutes } from './http/metadata-routes.ts';
+import { startHttp } from './http/server.ts';
+import { ResourceDirectory } from './mcp/resource-metadata.ts';
+import { createSessions } from './mcp/session.ts';
+import { createEgress } from './net/egress.ts';
+import { createAudit } from './observe/audit.ts';
+import { Health } from './observe/health.ts';
+import { createMetrics } from './observe/metrics.ts';
+import { Carrier } from './pipeline/carry-out.ts';
+import { createDecider } from './pipeline/decide.ts';
+import { createFindRoute } from './pipeline/find-route.ts';
+import { NAMESPACE, type RoutePolicy } from './policy/route-policy.ts';
+
+/** The running service. */
+export interface App {
+  /** Where it really listens: port 0 is replaced. */
+  readonly addresses: { readonly grpc: string; readonly http: string; readonly admin: string };
+  /** Says NOT_SERVING, lets calls in flight finish, closes everything. */
+  stop(): Promise<void>;
+}
+
+/** What validation of Envoy's configuration has found out before start. */
+export interface EnvoyKnowledge {
+  readonly policies: readonly RoutePolicy[];
+  readonly extProcProven: (canonicalPolicy: string) => boolean;
+}
+
+/** How long calls in flight may take to finish once the service is told to stop. */
+const DRAIN_LIMIT_MS = 25_000;
+/** Room for the attributes around a body in one gRPC message. */
+const MESSAGE_OVERHEAD = 1024 * 1024;
+
+/**
+ * Builds the service from a valid configuration and starts its listeners. The only place that knows concrete classes.
+ * @throws when a listener cannot be bound
+ */
+export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log): Promise<App> {
+  const metrics = createMetrics();
+  const tools: Tools = { log, metrics, clock: systemClock };
+  const audit = createAudit(config.audit.destination);
+  const health = new Health();
+  const egress = createEgress(tools);
+  const methods = createMethods(config.incomingAuth, tools, egress);
+
+  const directory = new ResourceDirectory();
+  const onPolicy = (policy: RoutePolicy): void => {
+    if (policy.resource === undefined) return;
+    const issuers = policy.incomingAuth.map((name) => methods.get(name)?.issuer).filter((issuer) => issuer !== undefined);
+    directory.add(policy.resource, issuers, [...policy.scopes, ...Object.values(policy.tools).flatMap((tool) => tool.scopes)]);
+  };
+  for (const policy of envoy.policies) onPolicy(policy);
+
+  const findRoute = createFindRoute({
+    methods,
+    strategies: { secrets: new Map(Object.entries(config.secrets)) },
+    tools,
+    world: worldOf(config),
+    decode: decodeStruct,
+    extProcProven: envoy.extProcProven,
+    onPolicy,
+  });
+  const sessionKeys = sealKeys(config.session.keys);
+  const sessions = sessionKeys.length > 0 ? createSessions(createSealer(sessionKeys, 'session'), config.session.maxAge, systemClock) : undefined;
+  // Replicas behind one Envoy cluster share these keys; a single process may make one up.
+  const planKeys = [...sessionKeys, ...sealKeys(config.vault.keys)];
+  const planSealer = createSealer(planKeys.length > 0 ? planKeys.slice(0, Math.max(1, sessionKeys.length)) : [{ id: 'process', key: randomBytes(32) }], 'plan');
+  const decide = createDecider({
+    findRoute,
+    sessions,
+    planSealer,
+    allowedOrigins: new Set((config.allowedOrigins ?? [new URL(config.publicUrl).origin]).map((origin) => origin.toLowerCase())),
+    maxBody: config.limits.maxBody,
+    audit,
+    tools,
+  });
+
+  const carrierParts = { sealer: planSealer, sessions, invalidate: () => {}, audit, tools };
+  const newCarrier = () => new Carrier(carrierParts);
+
+  const grpc = await startGrpc(
+    { address: config.server.grpc, tls: config.server.grpcTls, maxMessage: config.limits.maxBody + MESSAGE_OVERHEAD },
+    { check: createCheck(decide, NAMESPACE, log), process: createProcess(newCarrier, tools), health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health) },
+    log,
+  );
+  const http = await startHttp(config.server.http, [metadataRoutes(directory)], log);
+  const admin = await startHttp(
+    config.server.admin,
+    [adminRoutes({ readiness: () => health.reason, metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }) })],
+    log,
+  );
+  health.set(undefined);
+  const addresses = { grpc: grpc.address, http: http.address, admin: admin.address };
+  log.info('serving', addresses);
+
+  return {
+    addresses,
+    async stop() {
+      health.set('shutting down');
+      log.info('draining');
+      await grpc.drain(DRAIN_LIMIT_MS);
+      await Promise.all([http.close(1_000), admin.close(1_000)]);
+      for (const method of methods.values()) method.close?.();
+      audit.flush();
+      log.info('stopped');
+    },
+  };
+}
+
+/** Keys as the loader has checked them: 32 bytes each. */
+function sealKeys(keys: readonly { readonly id: string; readonly key: Secret }[]): SealKey[] {
+  return keys.map(({ id, key }) => ({ id, key: decodeKey(key.reveal()) as Buffer }));
+}

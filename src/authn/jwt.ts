@@ -1,0 +1,144 @@
+import { compactVerify, type CryptoKey } from 'jose';
+import type { Tools } from '../core/ports.ts';
+import { type Reason, type Refusal, refuse } from '../core/refusal.ts';
+import { SingleFlight } from '../core/single-flight.ts';
+import type { Egress } from '../net/egress.ts';
+import { MAX_TOKEN_LENGTH } from './authorization.ts';
+import { type CompactJws, readCompactJws } from './compact-jws.ts';
+import { isRefusal, judgeHeader, judgeRequired, judgeTime, readValidity, tokenType } from './jwt-rules.ts';
+import { KeySet } from './key-set.ts';
+import { ABSENT, type IncomingMethod, type Outcome } from './method.ts';
+import type { JwtConfig } from './schema.ts';
+import { userFromClaims } from './token-claims.ts';
+import type { VerifiedToken, VerifiedTokens } from './verified-tokens.ts';
+
+/** For one verification, a fetch of keys included. Longer than that fetch may take, so that its own answer is heard. */
+const VERIFY_LIMIT_MS = 15_000;
+
+const TOO_LARGE: Outcome = { kind: 'rejected', refusal: refuse('token_too_large') };
+
+/**
+ * Access tokens that are JWTs of one issuer (RFC 9068, RFC 8725). Claims a bearer token whose `iss` is exactly its issuer.
+ * A token that was verified before is answered at once, without parsing anything.
+ * @param verified shared by all jwt methods: what one has verified is none of the other issuers'
+ */
+export function createJwt(
+  name: string,
+  config: JwtConfig,
+  tools: Tools,
+  egress: Egress,
+  verified: VerifiedTokens,
+): IncomingMethod {
+  const { clock, metrics } = tools;
+  const { issuer } = config;
+  const algorithms: ReadonlySet<string> = new Set(config.algorithms);
+  const types = new Set(config.tokenTypes.map(tokenType));
+  const keys = new KeySet({ method: name, issuer, jwksUri: config.jwksUri }, tools, egress);
+  const flight = new SingleFlight<Outcome>();
+  const hits = metrics.counter('mcp_identity_token_cache_hits_total', 'Tokens that were answered from memory', {
+    method: name,
+  });
+  const misses = metrics.counter('mcp_identity_token_cache_misses_total', 'Tokens that had to be verified', {
+    method: name,
+  });
+
+  const isCurrent = (known: VerifiedToken) =>
+    known.method === name &&
+    known.generation === keys.generation &&
+    judgeTime(known.validity, clock.nowMs()) === undefined;
+
+  /** The judgement about a token of this issuer. What costs least comes first; nothing is believed before the signature. */
+  const judge = async (
+    token: string,
+    { header, payload }: CompactJws,
+    signal: AbortSignal,
+  ): Promise<VerifiedToken | Refusal> => {
+    const signature = judgeHeader(header, algorithms, types);
+    if (isRefusal(signature)) return signature;
+    const validity = readValidity(payload, config.clockSkew);
+    if (isRefusal(validity)) return validity;
+    const early = judgeTime(validity, clock.nowMs());
+    if (early) return early;
+
+    const answer = await keys.resolve(signature.alg, signature.kid, signal);
+    if (answer.kind === 'refused') return answer.refusal;
+    const fault = await signatureFault(answer.keys, token, signature.alg);
+    if (fault) return refuse(fault);
+
+    // RFC 9449 7.2, RFC 8705 3: a token that is bound to a key is no bearer token.
+    if (Object.hasOwn(payload, 'cnf')) return refuse('token_sender_constrained');
+    const lacking = judgeRequired(payload, config.requiredClaims);
+    if (lacking) return lacking;
+    const user = userFromClaims(payload, config, {
+      authMethod: 'jwt',
+      methodName: name,
+      token,
+      expiresAt: payload['exp'] as number,
+    });
+    if (isRefusal(user)) return user;
+    const late = judgeTime(validity, clock.nowMs()); // keys may have been waited for
+    if (late) return late;
+    return { outcome: { kind: 'identified', user }, method: name, issuer, validity, generation: answer.generation };
+  };
+
+  return {
+    name,
+    type: 'jwt',
+    issuer,
+    scheme: 'bearer',
+    credentialHeaders: [],
+    audience: config.audience,
+
+    authenticate(_facts, authorization, signal) {
+      if (authorization.kind !== 'bearer') return ABSENT;
+      const { token } = authorization;
+      if (token.length > MAX_TOKEN_LENGTH) return TOO_LARGE;
+      const known = verified.get(token);
+      if (known && known.issuer !== issuer) return ABSENT;
+      if (known && isCurrent(known)) {
+        hits.inc();
+        keys.touch();
+        return known.outcome;
+      }
+      const jws = readCompactJws(token);
+      if (!jws || jws.payload['iss'] !== issuer) return ABSENT;
+      misses.inc();
+      const verify = async (limit: AbortSignal): Promise<Outcome> => {
+        const judged = await judge(token, jws, limit);
+        if (isRefusal(judged)) {
+          if (known?.method === name) verified.delete(token);
+          return { kind: 'rejected', refusal: judged };
+        }
+        verified.set(token, judged);
+        return judged.outcome;
+      };
+      return flight.run(token, VERIFY_LIMIT_MS, verify, signal);
+    },
+
+    warm: () => keys.warm(),
+  };
+}
+
+/** What jose says when the token is at fault. Anything else is a bug or a broken machine. */
+const FAULTS: Readonly<Record<string, Reason>> = {
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'token_signature',
+  ERR_JWS_INVALID: 'token_malformed',
+  ERR_JOSE_NOT_SUPPORTED: 'token_malformed',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'token_algorithm',
+};
+
+/** @returns undefined when one of the keys made the signature */
+async function signatureFault(keys: readonly CryptoKey[], token: string, alg: string): Promise<Reason | undefined> {
+  let fault: Reason = 'token_signature';
+  for (const key of keys) {
+    try {
+      await compactVerify(token, key, { algorithms: [alg] });
+      return undefined;
+    } catch (error) {
+      const known = FAULTS[String((error as { code?: unknown }).code)];
+      if (known === undefined) throw error;
+      fault = known;
+    }
+  }
+  return fault;
+}

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { duration, endpointUrl, entryName, HEADER_NAME, secret } from '../core/scalars.ts';
+import { attributeClaimsSchema } from './attribute-claims.ts';
+
+/** Asymmetric signatures only (RFC 8725 3.1): a symmetric one would let anyone who can verify also sign. */
+export const SIGNATURE_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const;
+
+const audience = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((one) => [one]),
+  z.array(z.string().min(1)).min(1),
+]);
+const subjectClaim = z.string().min(1).default('sub').describe('Claim that names the user (Entra ID: oid)');
+const claims = z.record(z.string(), z.unknown()).default({});
+const credentialHeader = (fallback: string) =>
+  z
+    .string()
+    .regex(HEADER_NAME, 'must be a header name')
+    .transform((name) => name.toLowerCase())
+    .prefault(fallback);
+
+export const jwtSchema = z.strictObject({
+  type: z.literal('jwt'),
+  issuer: endpointUrl().describe('Exact `iss` of the tokens'),
+  jwksUri: endpointUrl().optional().describe('Where the keys are; default: found by discovery at the issuer'),
+  audience: audience.optional().describe('Accepted `aud` values; default: the resource of the route'),
+  algorithms: z.array(z.enum(SIGNATURE_ALGORITHMS)).min(1).default(['RS256', 'ES256']),
+  clockSkew: duration().prefault('5s').describe('Tolerance for `exp` and `nbf`'),
+  tokenTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .default(['at+jwt', 'JWT'])
+    .describe('Accepted `typ` values (RFC 9068); a missing `typ` counts as JWT'),
+  subjectClaim,
+  scopeClaims: z.array(z.string().min(1)).min(1).default(['scope', 'scp']),
+  requiredClaims: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe('Claims a token must hold: the value, or one of its elements'),
+  attributeClaims: attributeClaimsSchema,
+});
+
+export const introspectionSchema = z.strictObject({
+  type: z.literal('introspection'),
+  issuer: endpointUrl(),
+  introspectionEndpoint: endpointUrl().optional(),
+  clientId: z.string().min(1),
+  clientSecret: secret().optional(),
+  clientAuth: z.enum(['client_secret_basic', 'client_secret_post', 'none']).default('client_secret_basic'),
+  audience: audience.optional(),
+  cacheTtl: duration().prefault('30s').describe('How long an answer is reused; never beyond `exp`'),
+  subjectClaim,
+  scopeClaims: z.array(z.string().min(1)).min(1).default(['scope', 'scp']),
+  attributeClaims: attributeClaimsSchema,
+});
+
+export const apiKeySchema = z.strictObject({
+  type: z.literal('api_key'),
+  header: credentialHeader('x-api-key'),
+  keys: z
+    .array(
+      z.strictObject({
+        id: entryName(),
+        sha256: z
+          .string()
+          .regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the key in hex')
+          .transform((hex) => hex.toLowerCase()),
+        subject: z.string().min(1),
+        claims,
+        expires: z.iso
+          .date()
+          .or(z.iso.datetime({ offset: true }))
+          .optional(),
+      }),
+    )
+    .min(1),
+  attributeClaims: attributeClaimsSchema,
+});
+
+export const basicSchema = z.strictObject({
+  type: z.literal('basic'),
+  users: z
+    .array(
+      z.strictObject({
+        username: z.string().min(1),
+        passwordHash: z
+          .string()
+          .regex(/^(\$2[aby]\$\d\d\$|\$scrypt\$)/, 'must be a bcrypt hash ($2b$…) or a PHC scrypt hash ($scrypt$…)'),
+        subject: z.string().min(1),
+        claims,
+      }),
+    )
+    .min(1),
+  attributeClaims: attributeClaimsSchema,
+});
+
+export const trustedProxySchema = z.strictObject({
+  type: z.literal('trusted_proxy'),
+  userHeader: credentialHeader('x-authenticated-user'),
+  claimHeaders: z.record(z.string().min(1), credentialHeader('x-authenticated-email')).default({}),
+  trustedPeers: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe('CIDR blocks, or certificate identities such as spiffe://corp/gateway'),
+  attributeClaims: attributeClaimsSchema,
+});
+
+export const anonymousSchema = z.strictObject({ type: z.literal('anonymous') });
+
+/** One entry of `incomingAuth`. */
+export const incomingMethodSchema = z.discriminatedUnion('type', [
+  jwtSchema,
+  introspectionSchema,
+  apiKeySchema,
+  basicSchema,
+  trustedProxySchema,
+  anonymousSchema,
+]);
+
+export type JwtConfig = z.output<typeof jwtSchema>;
+export type IncomingMethodConfig = z.output<typeof incomingMethodSchema>;

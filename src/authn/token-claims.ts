@@ -1,0 +1,69 @@
+import { claimAt } from '../core/claims.ts';
+import type { User } from '../core/identity.ts';
+import { type Refusal, refuse } from '../core/refusal.ts';
+import { Secret } from '../core/secret.ts';
+import { type AttributeClaims, delegationChain, readAttributes } from './attribute-claims.ts';
+
+type Claims = Readonly<Record<string, unknown>>;
+
+/** What a method says about the claims of its tokens. */
+export interface ClaimRules {
+  readonly issuer: string;
+  readonly subjectClaim: string;
+  readonly scopeClaims: readonly string[];
+  readonly attributeClaims: AttributeClaims;
+}
+
+/** No control characters: they would change lines or columns wherever the subject is shown. */
+const SUBJECT = /^\P{Cc}{1,1024}$/u;
+
+/** The user whom verified claims describe, or why they describe none. */
+export function userFromClaims(
+  claims: Claims,
+  rules: ClaimRules,
+  proof: {
+    readonly authMethod: User['authMethod'];
+    readonly methodName: string;
+    readonly token: string;
+    readonly expiresAt?: number;
+  },
+): User | Refusal {
+  const subject = claimAt(claims, rules.subjectClaim);
+  if (typeof subject !== 'string' || !SUBJECT.test(subject) || !subject.isWellFormed()) {
+    return refuse('token_claims', { detail: `${rules.subjectClaim} is no usable subject` });
+  }
+  const audiences = readAudiences(claims['aud']);
+  if (!audiences) return refuse('token_claims', { detail: 'aud is neither a string nor a list of strings' });
+  return {
+    kind: 'user',
+    issuer: rules.issuer,
+    subject,
+    authMethod: proof.authMethod,
+    methodName: proof.methodName,
+    claims,
+    attributes: readAttributes(claims, rules.attributeClaims),
+    scopes: readScopes(claims, rules.scopeClaims),
+    delegationChain: delegationChain(claims),
+    audiences,
+    token: new Secret(proof.token),
+    ...(proof.expiresAt === undefined ? {} : { expiresAt: proof.expiresAt }),
+  };
+}
+
+/** RFC 7519 4.1.3; none is an empty list. */
+function readAudiences(aud: unknown): readonly string[] | undefined {
+  if (aud === undefined) return [];
+  if (typeof aud === 'string') return [aud];
+  return Array.isArray(aud) && aud.every((one) => typeof one === 'string') ? aud : undefined;
+}
+
+/** All that the named claims grant together: strings of RFC 6749 3.3 (separated by spaces), or lists of scopes. */
+function readScopes(claims: Claims, names: readonly string[]): ReadonlySet<string> {
+  const scopes = new Set<string>();
+  for (const name of names) {
+    const value = claimAt(claims, name);
+    const items: unknown[] = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : [];
+    for (const item of items) if (typeof item === 'string' && item !== '') scopes.add(item);
+  }
+  return scopes;
+}

@@ -1,0 +1,45 @@
+import type { IncomingMethodConfig } from '../authn/schema.ts';
+import type { World } from '../policy/world.ts';
+import type { Config } from './schema.ts';
+
+/** What route policies may name, taken from the config. */
+export function worldOf(config: Config): World {
+  const { current } = config.signing;
+  return {
+    methods: new Map(
+      Object.entries(config.incomingAuth).map(([name, method]) => [
+        name,
+        { type: method.type, ...issuerOf(method), headers: headersOf(method) },
+      ]),
+    ),
+    providers: new Set(Object.keys(config.upstreamProviders)),
+    exchanges: new Map(
+      Object.entries(config.tokenExchanges).map(([name, { tokenEndpoint }]) => [name, { tokenEndpoint }]),
+    ),
+    secrets: new Set(Object.keys(config.secrets)),
+    hasVaultKeys: config.vault.keys.length > 0,
+    loginIssuer: config.connect.login?.issuer,
+    signing: { jws: current.jws !== undefined, hmac: current.hmac !== undefined },
+    hasSessionKeys: config.session.keys.length > 0,
+  };
+}
+
+function issuerOf(method: IncomingMethodConfig): { issuer?: string } {
+  return method.type === 'jwt' || method.type === 'introspection' ? { issuer: method.issuer } : {};
+}
+
+/** Lower-case names of the headers that `method` reads credentials from. */
+function headersOf(method: IncomingMethodConfig): string[] {
+  switch (method.type) {
+    case 'jwt':
+    case 'introspection':
+    case 'basic':
+      return ['authorization'];
+    case 'api_key':
+      return [method.header];
+    case 'trusted_proxy':
+      return [method.userHeader, ...Object.values(method.claimHeaders)];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,53 @@
+/** What features see of logging; `fields` never hold secrets. */
+export interface Log {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface Counter {
+  inc(by?: number): void;
+}
+
+export interface Histogram {
+  observe(value: number): void;
+}
+
+/**
+ * What features see of metrics. Ask for a child once, when the feature is built; using it costs no look-up.
+ * Labels come from configuration or closed sets only, so that their number is bounded.
+ */
+export interface Metrics {
+  counter(name: string, help: string, labels?: Readonly<Record<string, string>>): Counter;
+  histogram(name: string, help: string, buckets: readonly number[], labels?: Readonly<Record<string, string>>): Histogram;
+  /** A value that is read when somebody looks. */
+  gauge(name: string, help: string, read: () => number, labels?: Readonly<Record<string, string>>): void;
+}
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  nowMs(): number;
+}
+
+export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** One line of the audit: contract §7. */
+export interface AuditRecord {
+  readonly time: string;
+  readonly event: string;
+  readonly outcome: 'allow' | 'deny' | 'error';
+  readonly reason: string;
+  readonly [field: string]: unknown;
+}
+
+export interface Audit {
+  write(record: AuditRecord): void;
+}
+
+/** What every feature may be handed by the composition root. */
+export interface Tools {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}

@@ -1,0 +1,41 @@
+import type { Decision } from '../core/decision.ts';
+import type { MaybePromise } from '../core/maybe-promise.ts';
+import type { Log } from '../core/ports.ts';
+import { refuse } from '../core/refusal.ts';
+import { answer } from '../pipeline/answer.ts';
+import type { Decide } from '../pipeline/decide.ts';
+import { decodeCheckRequest } from './codec/check-request.ts';
+import { encodeDecision } from './edits.ts';
+import { factsOf } from './request.ts';
+
+/** One `Check` call: request bytes in, response bytes out. */
+export type Check = (request: Buffer, signal: AbortSignal) => MaybePromise<Buffer>;
+
+/**
+ * `envoy.service.auth.v3.Authorization/Check` over raw bytes. Whatever cannot be read is a denial.
+ * @param namespace metadata namespace of the route policies
+ */
+export function createCheck(decide: Decide, namespace: string, log: Log): Check {
+  const refused = (reason: 'request_malformed' | 'headers_not_raw' | 'internal', detail: string): Buffer => {
+    log.error('a Check call could not be answered', { reason, detail });
+    return encodeDecision(answer(refuse(reason), { challenges: [], rpcId: undefined }));
+  };
+  const encoded = (decision: Decision): Buffer => {
+    try {
+      return encodeDecision(decision);
+    } catch (error) {
+      return refused('internal', error instanceof Error ? error.message : 'unknown'); // a header that no message can carry
+    }
+  };
+  return (request, signal) => {
+    let facts;
+    try {
+      facts = factsOf(decodeCheckRequest(request, namespace));
+    } catch (error) {
+      return refused('request_malformed', error instanceof Error ? error.message : 'unknown');
+    }
+    if (!facts) return refused('headers_not_raw', 'set encode_raw_headers: true on the ext_authz filter');
+    const decision = decide(facts, signal);
+    return decision instanceof Promise ? decision.then(encoded) : encoded(decision);
+  };
+}

@@ -1,0 +1,140 @@
+import type { Deny } from '../core/decision.ts';
+import { HeaderEdits } from '../core/header-edits.ts';
+import type { Audit, Counter, Tools } from '../core/ports.ts';
+import { outcomeOf, type Reason, type Refusal, refuse } from '../core/refusal.ts';
+import { HeaderFields } from '../core/request-facts.ts';
+import type { Sealer } from '../core/seal.ts';
+import type { McpMessage } from '../mcp/message.ts';
+import { setMeta } from '../mcp/meta.ts';
+import type { Sessions } from '../mcp/session.ts';
+import { answer } from './answer.ts';
+import { readMessageBody } from './body.ts';
+import { openPlan, type Plan, type SessionPlan } from './plan.ts';
+
+/** What Envoy is told after one phase. */
+export type Step =
+  | { readonly kind: 'continue'; readonly edits?: HeaderEdits; readonly body?: Buffer; /** Send the whole request body too. */ readonly wantsBody?: boolean }
+  | { readonly kind: 'answer'; readonly deny: Deny };
+
+const CONTINUE: Step = { kind: 'continue' };
+
+export interface CarrierParts {
+  readonly sealer: Sealer;
+  readonly sessions: Sessions | undefined;
+  /** Told when a backend refused the credential it was given. */
+  readonly invalidate: (what: unknown) => void;
+  readonly audit: Audit;
+  readonly tools: Tools;
+}
+
+/**
+ * Carries out, for one request, what `Check` decided: edits what needs the body or the response. It decides nothing
+ * of its own; a plan that cannot be opened ends the request.
+ */
+export class Carrier {
+  readonly #parts: CarrierParts;
+  #plan: Plan | undefined;
+  #headers: HeaderFields = new HeaderFields([]);
+  #rpcId: string | undefined;
+  #elicitationUrl = false;
+
+  constructor(parts: CarrierParts) {
+    this.#parts = parts;
+  }
+
+  /** @param sealedPlan from the dynamic metadata of ext_authz; undefined on routes that need nothing here */
+  requestHeaders(headers: HeaderFields, endOfStream: boolean, sealedPlan: string | undefined): Step {
+    if (sealedPlan === undefined) return CONTINUE;
+    const plan = openPlan(this.#parts.sealer, sealedPlan, headers.get('x-request-id') ?? '');
+    if (!plan) {
+      this.#parts.tools.log.error('a decision handed to ext_proc could not be opened; do all replicas share their session keys?', { request_id: headers.get('x-request-id') ?? null });
+      return { kind: 'answer', deny: answer(refuse('internal'), { challenges: [], rpcId: undefined }) };
+    }
+    this.#plan = plan;
+    this.#headers = headers;
+    this.#rpcId = plan.rpcId;
+    this.#elicitationUrl = plan.session?.opens.elicitationUrl ?? false;
+    const wantsBody = !endOfStream && (plan.meta !== undefined || plan.session?.opens.elicitationUrl === null);
+    return wantsBody ? { kind: 'continue', wantsBody } : CONTINUE;
+  }
+
+  requestBody(body: Buffer): Step {
+    const plan = this.#plan;
+    if (!plan) return CONTINUE;
+    const reading = readMessageBody(body, this.#headers, plan.maxBody, plan.meta?.key);
+    if (reading.kind === 'refused') return plan.meta ? this.#refuse(plan, reading.refusal) : CONTINUE;
+    if (reading.kind === 'none') return CONTINUE;
+    const { message } = reading;
+    this.#rpcId ??= message.shape === 'request' ? message.idJson : undefined;
+    this.#elicitationUrl ||= message.clientElicitationUrl;
+    return plan.meta ? edited(body, message, plan.meta) : CONTINUE;
+  }
+
+  responseHeaders(headers: HeaderFields): Step {
+    const plan = this.#plan;
+    if (!plan) return CONTINUE; // a local reply of Envoy, or a route that needs nothing here
+    const status = Number(headers.get(':status') ?? '0');
+    if (status === 401 && plan.credential) {
+      if (plan.credential.invalidate !== undefined) this.#parts.invalidate(plan.credential.invalidate);
+      return this.#refuse(plan, refuse('backend_unauthorized'), status);
+    }
+    const edits = new HeaderEdits();
+    for (const name of plan.hide) if (headers.has(name)) edits.remove(name);
+    const raw = headers.get('mcp-session-id');
+    if (plan.session && raw !== undefined) {
+      const id = this.#sealSession(plan.session, raw, plan.backend);
+      if (id === undefined) return this.#refuse(plan, refuse('session_too_large'), status);
+      edits.set('mcp-session-id', id);
+    }
+    this.#record(plan, status < 500 ? 'allow' : 'error', status < 500 ? 'ok' : 'backend_error', status, status);
+    return { kind: 'continue', edits };
+  }
+
+  /** The same session keeps the id the client knows; another one is a new session of the same owner. */
+  #sealSession({ presented, opens }: SessionPlan, backendId: string, backend: string): string | undefined {
+    if (presented?.backendId === backendId) return presented.id;
+    const { sessions, tools } = this.#parts;
+    try {
+      return sessions?.seal({ ...opens, backendId, createdMs: tools.clock.nowMs(), elicitationUrl: this.#elicitationUrl }, backend);
+    } catch (error) {
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    }
+  }
+
+  #refuse(plan: Plan, refusal: Refusal, backendStatus?: number): Step {
+    const deny = answer(refusal, { challenges: [], rpcId: this.#rpcId });
+    this.#record(plan, outcomeOf(refusal.reason), refusal.reason, deny.status, backendStatus, refusal.detail);
+    return { kind: 'answer', deny };
+  }
+
+  #record(plan: Plan, outcome: 'allow' | 'deny' | 'error', reason: Reason | 'ok' | 'backend_error', status: number, backendStatus?: number, detail?: string): void {
+    const { audit, tools } = this.#parts;
+    countResponse(tools, plan, outcome, reason).inc();
+    audit.write({
+      ...plan.audit,
+      time: new Date(tools.clock.nowMs()).toISOString(),
+      event: 'response',
+      outcome,
+      reason,
+      ...(detail === undefined ? {} : { detail }),
+      status,
+      backend_status: backendStatus ?? null,
+    });
+  }
+}
+
+function countResponse({ metrics }: Tools, { backend, strategy }: Plan, outcome: string, reason: string): Counter {
+  return metrics.counter('mcp_identity_responses_total', 'Outcomes after the decision, seen by ext_proc', { backend, strategy, outcome, reason });
+}
+
+/** Identity goes into requests only; elsewhere a client's copy is taken away and nothing else is touched. */
+function edited(body: Buffer, message: McpMessage, meta: NonNullable<Plan['meta']>): Step {
+  if (message.shape === 'response') return CONTINUE;
+  const value = message.shape === 'request' && meta.json !== null ? Buffer.from(meta.json) : null;
+  const changed = setMeta(body, message, meta.key, value);
+  if (changed === body) return CONTINUE;
+  const edits = new HeaderEdits();
+  edits.set('content-length', String(changed.length));
+  return { kind: 'continue', edits, body: changed };
+}

@@ -1,0 +1,142 @@
+import type { Allow, Decision } from '../core/decision.ts';
+import { HeaderEdits } from '../core/header-edits.ts';
+import type { Identity } from '../core/identity.ts';
+import { type MaybePromise, then } from '../core/maybe-promise.ts';
+import type { Audit, Histogram, Tools } from '../core/ports.ts';
+import { outcomeOf, type Reason, type Refusal, refuse } from '../core/refusal.ts';
+import type { RequestFacts } from '../core/request-facts.ts';
+import type { Sealer } from '../core/seal.ts';
+import type { McpMessage } from '../mcp/message.ts';
+import type { Sessions } from '../mcp/session.ts';
+import type { StrategyOutcome } from '../strategies/strategy.ts';
+import { answer } from './answer.ts';
+import { auditRecord } from './audit-record.ts';
+import { authorize } from './authorize.ts';
+import { glanceAtBody, readDecidedBody, refuseFraming } from './body.ts';
+import { type CountDecision, countDecisions } from './count.ts';
+import { makePlan, sealPlan } from './plan.ts';
+import type { Route } from './route.ts';
+import { readSession, refuseSession, type SessionReading, teardownUser, writeSession } from './session-check.ts';
+
+/** What the route's metadata came to: a prepared route, or why there is none. */
+export type RouteFinding = { readonly kind: 'route'; readonly route: Route } | { readonly kind: 'unusable'; readonly reason: Reason; readonly detail: string };
+
+export interface DeciderParts {
+  readonly findRoute: (metadata: Buffer) => RouteFinding;
+  readonly allowedOrigins: ReadonlySet<string>;
+  /** Bytes. */
+  readonly maxBody: number;
+  readonly sessions: Sessions | undefined;
+  /** Seals what ext_proc has to carry out. */
+  readonly planSealer: Sealer;
+  readonly audit: Audit;
+  readonly tools: Tools;
+}
+
+export type Decide = (facts: RequestFacts, signal: AbortSignal) => MaybePromise<Decision>;
+
+/** What is learnt on the way, for the answer and the audit. */
+interface Course {
+  readonly startedMs: number;
+  route: Route | undefined;
+  identity: Identity | undefined;
+  message: McpMessage | undefined;
+  session: SessionReading;
+}
+
+/**
+ * Decides about requests. Every path starts from a refusal; `allow` below is the only place that lets one pass.
+ * A throw, a missing policy, an abort of the signal: all end in a denial. Each decision is counted and audited once.
+ */
+export function createDecider(parts: DeciderParts): Decide {
+  const { audit, tools } = parts;
+  const duration = tools.metrics.histogram('mcp_identity_check_duration_seconds', 'Time to decide about a request', DURATION_BUCKETS);
+  const countUnrouted = countDecisions(tools.metrics, '', '');
+
+  const finish = (facts: RequestFacts, course: Course, reason: string, outcome: 'allow' | 'deny' | 'error', status: number, headersSet: readonly string[], detail?: string) => {
+    const elapsedMs = performance.now() - course.startedMs;
+    const count: CountDecision = course.route?.count ?? countUnrouted;
+    count(outcome, reason);
+    (duration as Histogram).observe(elapsedMs / 1000);
+    audit.write(auditRecord(tools.clock.nowMs(), facts, { ...course, reason, outcome, status, headersSet, elapsedMs, detail }));
+  };
+
+  const deny = (facts: RequestFacts, course: Course, refusal: Refusal): Decision => {
+    course.message ??= glanceAtBody(facts);
+    const denial = answer(refusal, { challenges: course.route?.challenges(refusal) ?? [], rpcId: course.message?.shape === 'request' ? course.message.idJson : undefined });
+    finish(facts, course, refusal.reason, outcomeOf(refusal.reason), denial.status, [], refusal.detail);
+    return denial;
+  };
+
+  const allow = (facts: RequestFacts, course: Course, route: Route, identity: Identity, credential: StrategyOutcome): Decision => {
+    if (credential.kind === 'refused') return deny(facts, course, credential.refusal);
+    const edits = new HeaderEdits();
+    route.stripClientHeaders(facts.headers, edits);
+    if (course.session.kind === 'presented') writeSession(course.session.presented.session, route.policy, edits);
+    for (const [name, value] of route.headerForward) edits.set(name, value);
+    if (route.forwardUser && identity.kind === 'user') for (const [name, value] of route.forwardUser(identity)) edits.set(name, value);
+    for (const [name, value] of credential.headers) edits.set(name, value);
+    const written = edits.names();
+    finish(facts, course, 'ok', 'allow', 200, written);
+    if (!route.extProc) return { kind: 'allow', edits } satisfies Allow;
+    const plan = makePlan({ facts, route, identity, session: course.session, message: course.message, credential: credential.credential, written, maxBody: parts.maxBody });
+    return { kind: 'allow', edits, handoff: sealPlan(parts.planSealer, plan, facts.headers.get('x-request-id') ?? '') } satisfies Allow;
+  };
+
+  const judge = (facts: RequestFacts, course: Course, signal: AbortSignal): MaybePromise<Decision> => {
+    if (!facts.routeMetadata) return deny(facts, course, refuse('policy_missing', { detail: 'the route has no mcp.identity metadata, or ext_authz does not forward it' }));
+    const finding = parts.findRoute(facts.routeMetadata);
+    if (finding.kind === 'unusable') return deny(facts, course, refuse(finding.reason, { detail: finding.detail }));
+    const { route } = finding;
+    course.route = route;
+    if (!originAllowed(facts, parts.allowedOrigins)) return deny(facts, course, refuse('origin_denied'));
+
+    return then(route.authenticate(facts, signal), (outcome) => {
+      course.session = readSession(facts, route.policy, parts.sessions);
+      const credentialFree = outcome.kind === 'rejected' ? outcome.refusal.reason === 'credential_missing' : outcome.identity.kind === 'anonymous';
+      const teardown = credentialFree ? teardownUser(facts, route.policy, course.session) : undefined;
+      if (outcome.kind === 'rejected' && !teardown) return deny(facts, course, outcome.refusal);
+      const identity = teardown ?? (outcome as { identity: Identity }).identity;
+      course.identity = identity;
+
+      const refusal = readBody(facts, course, route) ?? (teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule)) ?? refuseSession(course.session, identity);
+      if (refusal) return deny(facts, course, refusal);
+      return then(route.strategy.credential(identity, signal), (credential) => allow(facts, course, route, identity, credential));
+    });
+  };
+
+  /** Reads what this route needs of the body; where nothing depends on it, only a glance for the audit. */
+  const readBody = (facts: RequestFacts, course: Course, route: Route): Refusal | undefined => {
+    if (route.decidesOnBody) {
+      const reading = readDecidedBody(facts, parts.maxBody, route.metaKey);
+      if (reading.kind === 'message') course.message = reading.message;
+      return reading.kind === 'refused' ? reading.refusal : undefined;
+    }
+    course.message = glanceAtBody(facts);
+    return route.metaKey === undefined ? undefined : refuseFraming(facts, parts.maxBody);
+  };
+
+  return (facts, signal) => {
+    const course: Course = { startedMs: performance.now(), route: undefined, identity: undefined, message: undefined, session: { kind: 'none' } };
+    const broken = (error: unknown): Decision => {
+      if (signal.aborted) return deny(facts, course, refuse('deadline_exceeded'));
+      tools.log.error('a request could not be decided', { request_id: facts.requestId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      return deny(facts, course, refuse('internal'));
+    };
+    try {
+      const decision = judge(facts, course, signal);
+      return decision instanceof Promise ? decision.catch(broken) : decision;
+    } catch (error) {
+      return broken(error);
+    }
+  };
+}
+
+/** Browsers send Origin; a page of another origin must not drive an MCP server (MCP, DNS rebinding). */
+function originAllowed(facts: RequestFacts, allowed: ReadonlySet<string>): boolean {
+  const first = facts.headers.get('origin');
+  if (first === undefined) return true;
+  return facts.headers.all('origin').every((origin) => allowed.has(origin.toLowerCase()));
+}
+
+const DURATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];

@@ -1,0 +1,102 @@
+import type { Identity } from '../core/identity.ts';
+import type { RequestFacts } from '../core/request-facts.ts';
+import type { Sealer } from '../core/seal.ts';
+import type { McpMessage } from '../mcp/message.ts';
+import type { Session } from '../mcp/session.ts';
+import { propagated } from '../propagation/forwarded-user.ts';
+import { captureValues } from '../propagation/passthrough-capture.ts';
+import { auditIdentity } from './audit-record.ts';
+import type { Route } from './route.ts';
+import type { SessionReading } from './session-check.ts';
+
+/**
+ * What `Check` decided and `Process` has to carry out. It travels through Envoy's dynamic metadata, sealed and bound
+ * to the request id: identity is personal data, and access logs may print metadata.
+ */
+export interface Plan {
+  readonly backend: string;
+  readonly strategy: string;
+  /** Bytes. */
+  readonly maxBody: number;
+  /** Set `params._meta[key]` of requests to this JSON, or take the client's away when null. */
+  readonly meta?: { readonly key: string; readonly json: string | null };
+  readonly session?: SessionPlan;
+  /** The backend got a credential of ours: its 401 is our affair, not the client's. */
+  readonly credential?: { readonly invalidate?: unknown };
+  /** Lower-case names of response headers the client must not see. */
+  readonly hide: readonly string[];
+  /** JSON text of the JSON-RPC id, when `Check` saw it. */
+  readonly rpcId?: string;
+  /** Fields of the audit line about the response. */
+  readonly audit: Readonly<Record<string, unknown>>;
+}
+
+export interface SessionPlan {
+  /** The id the client presented and what the backend calls it. */
+  readonly presented?: { readonly id: string; readonly backendId: string };
+  /** A session that the response may open; the client's capability is read from the body where `Check` had none. */
+  readonly opens: Omit<Session, 'backendId' | 'createdMs' | 'elicitationUrl'> & { readonly elicitationUrl: boolean | null };
+}
+
+/** Key inside the dynamic metadata of ext_authz. */
+export const PLAN_FIELD = 'mcp.identity.plan';
+
+export function sealPlan(sealer: Sealer, plan: Plan, requestId: string): string {
+  return sealer.seal(JSON.stringify(plan), [requestId]);
+}
+
+/** @returns undefined when the plan was not made by us for this request */
+export function openPlan(sealer: Sealer, sealed: string, requestId: string): Plan | undefined {
+  const opened = sealer.open(sealed, [requestId]);
+  return opened.ok ? (JSON.parse(opened.plaintext.toString('utf8')) as Plan) : undefined;
+}
+
+export interface PlanInput {
+  readonly facts: RequestFacts;
+  readonly route: Route;
+  readonly identity: Identity;
+  readonly session: SessionReading;
+  readonly message: McpMessage | undefined;
+  readonly credential: Plan['credential'];
+  /** Lower-case names of the headers written into the request. */
+  readonly written: readonly string[];
+  readonly maxBody: number;
+}
+
+/** Never for a client's eyes in a response: challenges of other services, and what we wrote if a backend echoes it. */
+const HIDDEN = ['www-authenticate', 'proxy-authenticate', 'authorization'];
+
+/** Everything `Process` needs, worked out by `Check`. */
+export function makePlan(input: PlanInput): Plan {
+  const { facts, route, identity, session, message } = input;
+  const { policy } = route;
+  return {
+    backend: policy.backend,
+    strategy: policy.outgoingAuth.type,
+    maxBody: input.maxBody,
+    ...(route.metaKey === undefined ? {} : { meta: { key: route.metaKey, json: metaJson(identity, policy.identityPropagation) } }),
+    ...(policy.session.bind ? { session: sessionPlan(input) } : {}),
+    ...(input.credential || Object.keys(policy.headerForward.secrets).length > 0 ? { credential: input.credential ?? {} } : {}),
+    hide: [...HIDDEN, ...input.written.filter((name) => name !== 'mcp-session-id')],
+    ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),
+    audit: auditIdentity(facts, { route, identity, message }),
+  };
+
+  function sessionPlan({ facts: { headers, method } }: PlanInput): SessionPlan {
+    const presented = session.kind === 'presented' ? { presented: { id: session.presented.id, backendId: session.presented.session.backendId } } : {};
+    const known = message?.clientElicitationUrl ?? null;
+    return {
+      ...presented,
+      opens: {
+        owner: identity.kind === 'user' ? { issuer: identity.issuer, subject: identity.subject, methodName: identity.methodName, authMethod: identity.authMethod } : null,
+        // Without the body, a POST that may open a session has to be read by ext_proc.
+        elicitationUrl: session.kind === 'presented' || method !== 'POST' ? (known ?? false) : known,
+        ...(policy.session.passthroughCapture === 'session' ? { captured: captureValues(policy.passthroughHeaders, headers) } : {}),
+      },
+    };
+  }
+}
+
+function metaJson(identity: Identity, propagation: Route['policy']['identityPropagation']): string | null {
+  return identity.kind === 'user' && propagation ? JSON.stringify(propagated(identity, propagation)) : null;
+}

@@ -1,0 +1,87 @@
+import { type Chain, createChain } from '../authn/chain.ts';
+import type { IncomingMethod } from '../authn/method.ts';
+import type { HeaderPair } from '../core/header-edits.ts';
+import type { User } from '../core/identity.ts';
+import type { Tools } from '../core/ports.ts';
+import { type Reason, type Refusal, WIRE } from '../core/refusal.ts';
+import { challengeText } from '../mcp/challenge.ts';
+import { decidesOnBody, editedMetaKey, type RoutePolicy } from '../policy/route-policy.ts';
+import { prepareClientHeaders, type StripClientHeaders } from '../propagation/client-headers.ts';
+import { prepareForwardedUser } from '../propagation/forwarded-user.ts';
+import { prepareHeaderForward } from '../propagation/header-forward.ts';
+import { createStrategy, type StrategyParts } from '../strategies/registry.ts';
+import type { OutgoingStrategy } from '../strategies/strategy.ts';
+import { countDecisions, type CountDecision } from './count.ts';
+import { prepareTools, type ToolRule } from './tools.ts';
+
+/** A route policy made ready: everything that can be worked out before a request comes. */
+export interface Route {
+  readonly policy: RoutePolicy;
+  readonly authenticate: Chain;
+  readonly toolRule: (name: string) => ToolRule | undefined;
+  readonly decidesOnBody: boolean;
+  /** The `_meta` key that is ours; undefined where bodies are left alone. */
+  readonly metaKey: string | undefined;
+  /** Validation has proved that ext_proc is there, so a plan is handed over. */
+  readonly extProc: boolean;
+  readonly strategy: OutgoingStrategy;
+  readonly stripClientHeaders: StripClientHeaders;
+  readonly headerForward: readonly HeaderPair[];
+  readonly forwardUser: ((user: User) => HeaderPair[]) | undefined;
+  readonly challenges: (refusal: Refusal) => readonly string[];
+  readonly count: CountDecision;
+}
+
+export interface RouteParts {
+  readonly methods: ReadonlyMap<string, IncomingMethod>;
+  readonly strategies: StrategyParts;
+  readonly tools: Tools;
+}
+
+/**
+ * @param policy validated against the config: every name it holds is known
+ * @throws when a name is unknown all the same, or a secret cannot stand in a header; the route is then refused
+ */
+export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: boolean): Route {
+  const methods = policy.incomingAuth.map((name) => {
+    const method = parts.methods.get(name);
+    if (!method) throw new Error(`incomingAuth names ${name}, which is not available`);
+    return method;
+  });
+  const propagation = policy.identityPropagation;
+  return {
+    policy,
+    authenticate: createChain(methods, policy.resource),
+    toolRule: prepareTools(policy.tools),
+    decidesOnBody: decidesOnBody(policy),
+    metaKey: editedMetaKey(policy),
+    extProc,
+    strategy: createStrategy(policy.outgoingAuth, parts.strategies),
+    stripClientHeaders: prepareClientHeaders(policy.passthroughHeaders),
+    headerForward: prepareHeaderForward(policy.headerForward, parts.strategies.secrets),
+    forwardUser: propagation && propagation.mode !== 'meta' ? prepareForwardedUser(propagation) : undefined,
+    challenges: prepareChallenges(policy, methods),
+    count: countDecisions(parts.tools.metrics, policy.backend, policy.outgoingAuth.type),
+  };
+}
+
+/** One text per reason, built once; only `scope_missing` depends on the call. */
+function prepareChallenges(policy: RoutePolicy, methods: readonly IncomingMethod[]): Route['challenges'] {
+  const basic = methods.some((method) => method.scheme === 'basic') ? ['Basic realm="mcp", charset="UTF-8"'] : [];
+  const built = new Map<Reason, readonly string[]>();
+  const build = (refusal: Refusal): readonly string[] => {
+    const wire = WIRE[refusal.reason];
+    if (wire.challenge === 'none') return [];
+    const bearer = challengeText(wire, policy.resource, refusal.scopes ?? policy.scopes);
+    return wire.status === 401 ? [bearer, ...basic] : [bearer];
+  };
+  return (refusal) => {
+    if (refusal.scopes) return build(refusal);
+    let texts = built.get(refusal.reason);
+    if (!texts) {
+      texts = build(refusal);
+      built.set(refusal.reason, texts);
+    }
+    return texts;
+  };
+}

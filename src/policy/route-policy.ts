@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { entryName, scopeToken } from '../core/scalars.ts';
+import { headerForwardSchema, identityPropagationSchema } from '../propagation/schema.ts';
+import { outgoingAuthSchema } from '../strategies/schema.ts';
+
+export const NAMESPACE = 'mcp.identity';
+
+const toolSchema = z.strictObject({
+  scopes: z.array(scopeToken()).default([]).describe('Needed beside the scopes of the route'),
+  deny: z.boolean().default(false),
+});
+
+/** Metadata of one Envoy route under `mcp.identity` (contract §4). What names mean is checked in validate.ts. */
+export const routePolicySchema = z.strictObject({
+  backend: entryName().describe('Names the backend in audit, metrics and assertions'),
+  resource: z.string().min(1).optional().describe('RFC 8707/9728 identifier of this MCP server: the URL clients use'),
+  incomingAuth: z.array(z.string().min(1)).min(1, 'must name at least one entry of `incomingAuth` in the config file'),
+  scopes: z.array(scopeToken()).default([]).describe('Needed for every request'),
+  tools: z.record(z.string().min(1), toolSchema).default({}).describe('Tool name or pattern with * → what it needs'),
+  outgoingAuth: outgoingAuthSchema,
+  passthroughHeaders: z.array(z.string()).default([]),
+  headerForward: headerForwardSchema.prefault({}),
+  identityPropagation: identityPropagationSchema.optional(),
+  validateMcpHeaders: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Refuse requests whose Mcp-* headers do not match the body (2026-07-28), on behalf of a backend that does not',
+    ),
+  session: z
+    .strictObject({
+      bind: z.boolean().default(false),
+      passthroughCapture: z.enum(['request', 'session']).default('request'),
+      identityFallback: z.enum(['none', 'delete']).default('none'),
+    })
+    .prefault({}),
+});
+
+export type RoutePolicy = z.output<typeof routePolicySchema>;
+
+/** True when `Check` must see the body of every request of this route. */
+export function decidesOnBody(policy: RoutePolicy): boolean {
+  return Object.keys(policy.tools).length > 0 || policy.validateMcpHeaders;
+}
+
+/** True when the policy asks for what only ext_proc can do. */
+export function needsExtProc(policy: RoutePolicy): boolean {
+  const { identityPropagation: propagation, outgoingAuth, session } = policy;
+  return (
+    (propagation !== undefined && propagation.mode !== 'headers') || outgoingAuth.type === 'aws_sts' || session.bind
+  );
+}
+
+/** The `_meta` key that is ours on this route; undefined where bodies are left alone. */
+export function editedMetaKey(policy: RoutePolicy): string | undefined {
+  const propagation = policy.identityPropagation;
+  return propagation && propagation.mode !== 'headers' ? propagation.metaKey : undefined;
+}

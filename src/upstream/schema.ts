@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { duration, endpointUrl, entryName, scopeToken, secret } from '../core/scalars.ts';
+
+const CLIENT_AUTH = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
+
+const client = {
+  clientId: z.string().min(1),
+  clientSecret: secret().optional(),
+  clientAuth: z.enum(CLIENT_AUTH).default('client_secret_basic'),
+  privateKey: secret().optional().describe('PKCS#8 PEM, for private_key_jwt'),
+};
+
+interface ClientFields {
+  clientAuth: (typeof CLIENT_AUTH)[number];
+  clientSecret?: unknown;
+  privateKey?: unknown;
+}
+
+/** What a client needs to prove itself, by `clientAuth`. */
+function checkClient(value: ClientFields, context: z.RefinementCtx): void {
+  const needs = value.clientAuth === 'private_key_jwt' ? 'privateKey' : value.clientAuth === 'none' ? undefined : 'clientSecret';
+  if (needs && value[needs] === undefined) context.addIssue({ code: 'custom', path: [needs], message: `is required with clientAuth ${value.clientAuth}` });
+}
+
+/** An OAuth server whose tokens of each user are kept and refreshed. */
+export const upstreamProviderSchema = z
+  .strictObject({
+    issuer: endpointUrl().optional().describe('Endpoints are found by discovery here'),
+    authorizationEndpoint: endpointUrl().optional(),
+    tokenEndpoint: endpointUrl().optional(),
+    revocationEndpoint: endpointUrl().optional(),
+    ...client,
+    scopes: z.array(scopeToken()).default([]),
+    resource: z.string().min(1).optional().describe('RFC 8707 resource indicator'),
+    authorizeParams: z.record(z.string().min(1), z.string()).default({}).describe('Further parameters of the authorization request, such as access_type: offline'),
+    refreshBefore: duration().prefault('60s').describe('Refreshed in the background from here on; capped at a fifth of the lifetime'),
+  })
+  .superRefine((provider, context) => {
+    checkClient(provider, context);
+    if (!provider.issuer && !(provider.authorizationEndpoint && provider.tokenEndpoint)) {
+      context.addIssue({ code: 'custom', path: ['issuer'], message: 'give `issuer`, or both `authorizationEndpoint` and `tokenEndpoint`' });
+    }
+  });
+export type UpstreamProviderConfig = z.output<typeof upstreamProviderSchema>;
+
+/** An RFC 8693 endpoint. */
+export const tokenExchangeClientSchema = z.strictObject({ tokenEndpoint: endpointUrl(), ...client }).superRefine(checkClient);
+export type TokenExchangeClientConfig = z.output<typeof tokenExchangeClientSchema>;
+
+/** 32 bytes in base64: an AES-256 key with its id. */
+export const aesKeySchema = z.strictObject({ id: entryName(), key: secret() });
+
+export const vaultSchema = z.strictObject({
+  store: z
+    .string()
+    .regex(/^(memory|sqlite:.+|rediss?:\/\/.+)$/, 'must be memory, sqlite:PATH, redis://… or rediss://…')
+    .default('memory'),
+  keys: z.array(aesKeySchema).default([]).describe('The first seals, all open'),
+});
+export type VaultConfig = z.output<typeof vaultSchema>;
+
+export const connectSchema = z.strictObject({
+  login: z
+    .strictObject({ issuer: endpointUrl(), ...client, scopes: z.array(scopeToken()).default(['openid']), subjectClaim: z.string().min(1).default('sub') })
+    .superRefine(checkClient)
+    .optional()
+    .describe('Where people sign in before they connect an account'),
+  cookieKeys: z.array(secret()).default([]).describe('32 bytes each, in base64; the first seals, all open'),
+});
+export type ConnectConfig = z.output<typeof connectSchema>;

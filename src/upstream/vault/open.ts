@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import type { Tools } from '../../core/ports.ts';
+import { createSealer, decodeKey } from '../../core/seal.ts';
+import type { SealKey } from '../../core/seal.ts';
+import type { VaultConfig } from '../schema.ts';
+import { createMemoryStore } from './memory.ts';
+import { OPERATION_LIMIT_MS, createRun } from './operations.ts';
+import { openRedisStore } from './redis.ts';
+import { createVault } from './sealed-vault.ts';
+import { openSqliteStore } from './sqlite.ts';
+import type { Store } from './store.ts';
+import type { Vault } from './vault.ts';
+
+/**
+ * The vault that the configuration asks for (contract §3, `vault`). A Redis that is away does not keep it from opening.
+ * @throws when a key is not 32 bytes, a lasting store has no keys, or an SQLite file cannot be used; says what to change
+ */
+export async function openVault(config: VaultConfig, tools: Tools): Promise<Vault> {
+  const sealer = createSealer(keysOf(config), 'vault');
+  return createVault(await openStore(config.store, tools), sealer, createRun(tools.metrics, OPERATION_LIMIT_MS));
+}
+
+async function openStore(store: string, tools: Tools): Promise<Store> {
+  if (store === 'memory') return createMemoryStore(tools.clock);
+  if (!store.startsWith('sqlite:')) return openRedisStore(store, tools.log);
+  const path = store.slice('sqlite:'.length);
+  try {
+    return await openSqliteStore(path, tools);
+  } catch (error) {
+    throw new Error(`vault.store: ${path} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function keysOf(config: VaultConfig): SealKey[] {
+  const keys = config.keys.map(({ id, key }) => {
+    const bytes = decodeKey(key.reveal());
+    if (!bytes)
+      throw new Error(`vault.keys: "${id}" must be 32 bytes in base64, as \`openssl rand -base64 32\` prints them`);
+    return { id, key: bytes };
+  });
+  if (keys.length > 0) return keys;
+  if (config.store !== 'memory')
+    throw new Error('vault.keys must hold a key: grants outlive this process in that store');
+  // What is kept in memory ends with the process, so may the key.
+  return [{ id: 'process', key: randomBytes(32) }];
+}

@@ -1,0 +1,145 @@
+/** One route of a test's Envoy; `policy` is its `mcp.identity` metadata. */
+export interface TestRoute {
+  readonly prefix: string;
+  readonly policy?: Record<string, unknown>;
+  /** Overrides in `typed_per_filter_config`. */
+  readonly perFilter?: Record<string, unknown>;
+  readonly rewrite?: string;
+}
+
+export interface EnvoyPorts {
+  readonly listen: number;
+  readonly admin: number;
+  readonly backend: number;
+  /** One endpoint per replica of the service. */
+  readonly grpc: readonly number[];
+  readonly http: number;
+}
+
+export interface EnvoyOptions {
+  readonly extProc?: boolean;
+  /** Ask for bodies in Check; default true. */
+  readonly bodies?: boolean;
+  readonly maxRequestBytes?: number;
+  /** Replaces fields of the ext_authz filter. */
+  readonly extAuthz?: Record<string, unknown>;
+  readonly extProcFilter?: Record<string, unknown>;
+}
+
+const EXT_AUTHZ = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz';
+const EXT_PROC = 'type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor';
+const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
+const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const HTTP2 = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+const OFF = {
+  'envoy.filters.http.ext_authz': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', disabled: true },
+  'envoy.filters.http.ext_proc': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute', disabled: true },
+};
+
+const endpoint = (port: number) => ({ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });
+const cluster = (name: string, ports: readonly number[], more: Record<string, unknown> = {}) => ({
+  name,
+  type: 'STATIC',
+  load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: ports.map(endpoint) }] },
+  ...more,
+});
+
+/** A complete Envoy configuration with the settings the docs recommend. */
+export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], options: EnvoyOptions = {}): Record<string, unknown> {
+  const { extProc = false, bodies = true, maxRequestBytes = 4_194_304 } = options;
+  const toService = (match: Record<string, string>) => ({
+    match,
+    route: { cluster: 'identity_http' },
+    typed_per_filter_config: extProc ? OFF : { 'envoy.filters.http.ext_authz': OFF['envoy.filters.http.ext_authz'] },
+  });
+  const filters = [
+    {
+      name: 'envoy.filters.http.ext_authz',
+      typed_config: {
+        '@type': EXT_AUTHZ,
+        transport_api_version: 'V3',
+        grpc_service: { envoy_grpc: { cluster_name: 'identity_grpc' }, timeout: '5s' },
+        route_metadata_context_namespaces: ['mcp.identity'],
+        encode_raw_headers: true,
+        include_peer_certificate: true,
+        validate_mutations: true,
+        ...(bodies ? { with_request_body: { max_request_bytes: maxRequestBytes, allow_partial_message: false, pack_as_bytes: true } } : {}),
+        status_on_error: { code: 'ServiceUnavailable' },
+        ...options.extAuthz,
+      },
+    },
+    {
+      name: 'envoy.filters.http.ext_proc',
+      typed_config: {
+        '@type': EXT_PROC,
+        grpc_service: { envoy_grpc: { cluster_name: 'identity_grpc' }, timeout: '5s' },
+        message_timeout: '5s',
+        allow_mode_override: true,
+        processing_mode: { request_header_mode: 'SEND', response_header_mode: 'SEND' },
+        metadata_options: { forwarding_namespaces: { untyped: ['envoy.filters.http.ext_authz'] } },
+        ...options.extProcFilter,
+      },
+    },
+    { name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER, suppress_envoy_headers: true } },
+  ].filter((filter) => extProc || filter.name !== 'envoy.filters.http.ext_proc');
+
+  return {
+    admin: { address: { socket_address: { address: '127.0.0.1', port_value: ports.admin } } },
+    layered_runtime: { layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }] },
+    static_resources: {
+      listeners: [
+        {
+          name: 'mcp',
+          address: { socket_address: { address: '127.0.0.1', port_value: ports.listen } },
+          per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
+          filter_chains: [
+            {
+              filters: [
+                {
+                  name: 'envoy.filters.network.http_connection_manager',
+                  typed_config: {
+                    '@type': HCM,
+                    stat_prefix: 'mcp',
+                    use_remote_address: true,
+                    stream_idle_timeout: '0s',
+                    route_config: {
+                      virtual_hosts: [
+                        {
+                          name: 'all',
+                          domains: ['*'],
+                          routes: [
+                            toService({ prefix: '/.well-known/' }),
+                            toService({ path_separated_prefix: '/connect' }),
+                            ...routes.map((route) => ({
+                              match: { path_separated_prefix: route.prefix },
+                              route: { cluster: 'backend', timeout: '0s', ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}) },
+                              ...(route.policy ? { metadata: { filter_metadata: { 'mcp.identity': route.policy } } } : {}),
+                              ...(route.perFilter ? { typed_per_filter_config: route.perFilter } : {}),
+                            })),
+                          ],
+                        },
+                      ],
+                    },
+                    http_filters: filters,
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      ],
+      clusters: [
+        cluster('identity_grpc', ports.grpc, {
+          connect_timeout: '1s',
+          circuit_breakers: { thresholds: [{ max_requests: 10_000, max_pending_requests: 10_000 }] },
+          per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
+          typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': HTTP2, explicit_http_config: { http2_protocol_options: {} } } },
+          ...(ports.grpc.length > 1 ? { health_checks: [{ timeout: '1s', interval: '0.5s', unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: {} }] } : {}),
+        }),
+        cluster('identity_http', [ports.http]),
+        cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
+      ],
+    },
+  };
+}

@@ -1,0 +1,146 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Backend, startBackend } from './backend.ts';
+import { Child } from './child.ts';
+import { type EnvoyOptions, envoyConfig, type TestRoute } from './envoy-config.ts';
+import { send } from './http.ts';
+import { freePorts } from './ports.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface StackOptions extends EnvoyOptions {
+  /** Gets the origin that clients use. */
+  readonly routes: (origin: string) => readonly TestRoute[];
+  /** Config file without server, publicUrl and envoy, which are filled in; those given here win. */
+  readonly config: Record<string, unknown>;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly replicas?: number;
+  /** Let the service validate the Envoy file at start; default true. */
+  readonly validate?: boolean;
+}
+
+export interface AuditLine {
+  readonly event: string;
+  readonly outcome: string;
+  readonly reason: string;
+  readonly [field: string]: any;
+}
+
+/** A real Envoy, the service and a recording backend. */
+export interface Stack {
+  /** What clients use, such as `http://127.0.0.1:12345`. */
+  readonly origin: string;
+  readonly adminUrl: string;
+  readonly envoyAdmin: string;
+  readonly backend: Backend;
+  readonly services: Child[];
+  readonly envoy: Child;
+  readonly folder: string;
+  /** Audit lines so far, of every replica. */
+  audit(): AuditLine[];
+  /** The audit line of that request id, as soon as it is there. */
+  auditOf(requestId: string): Promise<AuditLine>;
+  /** Starts one more process of the service in place of replica `index`. */
+  restartService(index?: number): Promise<void>;
+  metrics(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** The Envoy binary that the test runner found. */
+export function envoyBinary(): string {
+  const binary = process.env['ENVOY_BIN'];
+  if (!binary) throw new Error('ENVOY_BIN is not set: run the tests with `npm test`, which finds an Envoy');
+  return binary;
+}
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const folder = mkdtempSync(join(tmpdir(), 'emi-test-'));
+  const backend = await startBackend();
+  const replicas = options.replicas ?? 1;
+  const [listen, admin, ...rest] = (await freePorts(2 + replicas * 3)) as [number, number, ...number[]];
+  const origin = `http://127.0.0.1:${listen}`;
+  const grpc = rest.slice(0, replicas);
+  const http = rest.slice(replicas, 2 * replicas);
+  const serviceAdmin = rest.slice(2 * replicas);
+
+  const envoyFile = join(folder, 'envoy.json');
+  const config = envoyConfig({ listen, admin, backend: backend.port, grpc, http: http[0] as number }, options.routes(origin), options);
+  writeFileSync(envoyFile, JSON.stringify(config, null, 1));
+
+  const startService = async (index: number): Promise<Child> => {
+    const file = join(folder, `sidecar-${index}.yaml`);
+    const content = {
+      server: { grpc: `127.0.0.1:${grpc[index]}`, http: `127.0.0.1:${http[index]}`, admin: `127.0.0.1:${serviceAdmin[index]}` },
+      publicUrl: origin,
+      ...(options.validate === false ? {} : { envoy: { bootstrap: envoyFile } }),
+      ...options.config,
+    };
+    writeFileSync(file, JSON.stringify(content)); // JSON is YAML
+    const child = new Child(`service ${index}`, process.execPath, [MAIN, 'serve', '--config', file], options.env);
+    await child.until(() => child.stderr.includes('"message":"serving"'));
+    return child;
+  };
+
+  const services: Child[] = [];
+  let envoy: Child | undefined;
+  const stop = async () => {
+    await envoy?.stop('SIGTERM');
+    await Promise.all(services.map((service) => service.stop('SIGTERM')));
+    await backend.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    for (let i = 0; i < replicas; i++) services.push(await startService(i));
+    envoy = new Child('envoy', envoyBinary(), ['-c', envoyFile, '--use-dynamic-base-id', '--concurrency', '1', '--log-level', 'warning']);
+    const running = envoy;
+    await ready(`http://127.0.0.1:${admin}/ready`, running);
+    await ready(`${origin}/.well-known/oauth-protected-resource/none`, running);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  const audit = () =>
+    services
+      .flatMap((service) => service.stdout.split('\n').slice(0, -1))
+      .map((line) => JSON.parse(line) as AuditLine);
+  return {
+    origin,
+    adminUrl: `http://127.0.0.1:${serviceAdmin[0]}`,
+    envoyAdmin: `http://127.0.0.1:${admin}`,
+    backend,
+    services,
+    envoy,
+    folder,
+    audit,
+    auditOf: async (requestId) => {
+      const found = services.map((service) =>
+        service.until(() => service.stdout.split('\n').slice(0, -1).map((line) => JSON.parse(line) as AuditLine).find((line) => line['request_id'] === requestId)),
+      );
+      for (const promise of found) promise.catch(() => {});
+      return Promise.any(found);
+    },
+    restartService: async (index = 0) => {
+      services[index] = await startService(index);
+    },
+    metrics: async () => (await send(`http://127.0.0.1:${serviceAdmin[0]}/metrics`)).body,
+    stop,
+  };
+}
+
+/** Asks again until the answer is no connection error and no 503, for at most 15 s. */
+async function ready(url: string, envoy: Child): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    try {
+      const { status } = await send(url, { limitMs: 2_000 });
+      if (status < 500) return;
+    } catch {
+      // not listening yet
+    }
+    if (Date.now() > deadline || envoy.process.exitCode !== null) throw new Error(`${url} did not answer\n${envoy.stderr.slice(-4000)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
