@@ -59,7 +59,8 @@ function stamp(root) {
 }
 
 /**
- * Whether the installed packages are those of the lock file, optional ones for other platforms left aside.
+ * Whether the installed packages are those of the lock file. Of the optional ones, those for this platform must be
+ * there; the others (for other platforms, or needed by such) need not.
  * @param {Record<string, Locked>} wanted `packages` of package-lock.json
  * @param {Record<string, Locked>} present `packages` of node_modules/.package-lock.json
  * @param {string} platform
@@ -67,11 +68,11 @@ function stamp(root) {
  */
 export function samePackages(wanted, present, platform, arch) {
   /** @param {Locked} entry */
-  const isForHere = ({ os, cpu, libc }) =>
-    (os?.includes(platform) ?? true) && (cpu?.includes(arch) ?? true) && (libc?.includes('glibc') ?? true);
-  const missing = Object.entries(wanted).filter(([path, entry]) => path !== '' && isForHere(entry) && !present[path]);
-  const other = Object.entries(present).filter(
+  const isNeeded = ({ optional, os, cpu, libc }) =>
+    !optional || (os?.includes(platform) && cpu?.includes(arch) && (libc?.includes('glibc') ?? true));
+  const missing = Object.entries(wanted).some(([path, entry]) => path !== '' && isNeeded(entry) && !present[path]);
+  const other = Object.entries(present).some(
     ([path, { version, integrity }]) => wanted[path]?.version !== version || wanted[path]?.integrity !== integrity,
   );
-  return missing.length === 0 && other.length === 0;
+  return !missing && !other;
 }

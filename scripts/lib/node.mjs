@@ -88,7 +88,12 @@ async function unpackNode(pinned, work, { env, signal }) {
   }
   const name = `${pinned.package}@${pinned.version}`;
   const limitMs = 600_000;
-  const pack = await run('npm', ['pack', name, '--silent', ...NPM_NETWORK], { cwd: work, env, signal, limitMs });
+  const pack = await run('npm', ['pack', name, '--loglevel=error', ...NPM_NETWORK], {
+    cwd: work,
+    env,
+    signal,
+    limitMs,
+  });
   if (!pack.ok) throw npmFailure(`npm could not fetch ${name}`, pack, [INSTALL_NODE]);
   const tarball = join(work, `${pinned.package}-${pinned.version}.tgz`);
   const integrity = `sha512-${createHash('sha512').update(readFileSync(tarball)).digest('base64')}`;

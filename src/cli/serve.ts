@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startApp } from '../app.ts';
 import { createLog } from '../observe/log.ts';
-import { printProblems } from './report.ts';
 import { validateFiles } from './validate-files.ts';
 
 const HELP = `envoy-mcp-identity serve --config sidecar.yaml
@@ -24,7 +23,7 @@ export async function serve(argv: readonly string[]): Promise<number> {
     return 2;
   }
   const checked = await validateFiles(values.config, undefined, process.env);
-  printProblems(checked.problems, process.stderr);
+  for (const problem of checked.problems) process.stderr.write(`${JSON.stringify(problem)}\n`);
   if (!checked.config) return 1;
 
   const log = createLog(checked.config.log.level);

@@ -22,7 +22,8 @@ export function decodeText(encoded: string): string {
 }
 
 function plainText(value: unknown): string | undefined {
-  const text = typeof value === 'string' ? value : value === undefined || value === null ? undefined : JSON.stringify(value);
+  const text =
+    typeof value === 'string' ? value : value === undefined || value === null ? undefined : JSON.stringify(value);
   // A lone surrogate has no UTF-8 form: what would arrive is another text than the issuer signed.
   return text?.isWellFormed() ? text : undefined;
 }
@@ -40,7 +41,8 @@ function encodeText(text: string): string {
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i] as number;
     const innerSpace = byte === 0x20 && i > first && i < last;
-    if (innerSpace || (byte > 0x20 && byte < 0x7f && byte !== 0x25 && byte !== 0x2c)) encoded += String.fromCharCode(byte);
+    if (innerSpace || (byte > 0x20 && byte < 0x7f && byte !== 0x25 && byte !== 0x2c))
+      encoded += String.fromCharCode(byte);
     else encoded += `%${byte < 16 ? '0' : ''}${byte.toString(16).toUpperCase()}`;
   }
   return encoded;

@@ -62,5 +62,11 @@ const CREDENTIAL: ReadonlySet<string> = new Set(['authorization', 'cookie', 'set
 
 /** True for a normalised name that may not be passed through from the client (contract §6). */
 export function isRestrictedForPassthrough(name: string): boolean {
-  return isFraming(name) || CREDENTIAL.has(name) || isCarried(name) || name.startsWith('x-amz-') || name.startsWith('x-user-');
+  return (
+    isFraming(name) ||
+    CREDENTIAL.has(name) ||
+    isCarried(name) ||
+    name.startsWith('x-amz-') ||
+    name.startsWith('x-user-')
+  );
 }

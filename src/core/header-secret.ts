@@ -8,6 +8,7 @@ import type { Secret } from './secret.ts';
 export function headerSecret(secrets: ReadonlyMap<string, Secret>, name: string): Secret {
   const secret = secrets.get(name);
   if (!secret) throw new Error(`no secret is named ${name}`);
-  if (!HEADER_VALUE.test(secret.reveal())) throw new Error(`the secret ${name} holds characters that no header may carry`);
+  if (!HEADER_VALUE.test(secret.reveal()))
+    throw new Error(`the secret ${name} holds characters that no header may carry`);
   return secret;
 }

@@ -20,7 +20,12 @@ export interface Histogram {
  */
 export interface Metrics {
   counter(name: string, help: string, labels?: Readonly<Record<string, string>>): Counter;
-  histogram(name: string, help: string, buckets: readonly number[], labels?: Readonly<Record<string, string>>): Histogram;
+  histogram(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labels?: Readonly<Record<string, string>>,
+  ): Histogram;
   /** A value that is read when somebody looks. */
   gauge(name: string, help: string, read: () => number, labels?: Readonly<Record<string, string>>): void;
 }

@@ -41,9 +41,24 @@ const INVALID_REQUEST = -32600;
 const HEADER_MISMATCH = -32020;
 
 const bare = (message: string): Wire => ({ status: 401, challenge: 'bare', message, rpcCode: UNAUTHORIZED });
-const invalidToken = (message: string): Wire => ({ status: 401, challenge: 'invalid_token', message, rpcCode: UNAUTHORIZED });
-const invalidRequest = (message: string): Wire => ({ status: 400, challenge: 'invalid_request', message, rpcCode: INVALID_REQUEST });
-const plain = (status: number, rpcCode: number, message: string): Wire => ({ status, challenge: 'none', message, rpcCode });
+const invalidToken = (message: string): Wire => ({
+  status: 401,
+  challenge: 'invalid_token',
+  message,
+  rpcCode: UNAUTHORIZED,
+});
+const invalidRequest = (message: string): Wire => ({
+  status: 400,
+  challenge: 'invalid_request',
+  message,
+  rpcCode: INVALID_REQUEST,
+});
+const plain = (status: number, rpcCode: number, message: string): Wire => ({
+  status,
+  challenge: 'none',
+  message,
+  rpcCode,
+});
 
 /** Contract §5. */
 export const WIRE = {
@@ -65,12 +80,19 @@ export const WIRE = {
   token_not_yet_valid: invalidToken('The access token is not valid yet'),
   token_audience: invalidToken('The access token was issued for another audience'),
   token_claims: invalidToken('The access token lacks a required claim'),
-  token_sender_constrained: invalidToken('The access token is bound to a key and cannot be used as a plain bearer token'),
+  token_sender_constrained: invalidToken(
+    'The access token is bound to a key and cannot be used as a plain bearer token',
+  ),
   token_inactive: invalidToken('The access token is not active'),
   credential_wrong: invalidToken('The credential is wrong'),
   credential_expired: invalidToken('The credential has expired'),
 
-  scope_missing: { status: 403, challenge: 'insufficient_scope', message: 'The access token lacks a scope that this call needs', rpcCode: FORBIDDEN },
+  scope_missing: {
+    status: 403,
+    challenge: 'insufficient_scope',
+    message: 'The access token lacks a scope that this call needs',
+    rpcCode: FORBIDDEN,
+  },
   tool_denied: plain(403, FORBIDDEN, 'This tool may not be called here'),
   origin_denied: plain(403, FORBIDDEN, 'Requests from this origin are not allowed'),
 
@@ -87,7 +109,11 @@ export const WIRE = {
 
   session_unknown: plain(404, SESSION_UNKNOWN, 'The session is not known; open a new one'),
   session_too_large: plain(431, INVALID_REQUEST, 'The session would not fit into a header'),
-  backend_unauthorized: plain(502, BAD_GATEWAY, 'The server behind this address refused the credential it was given; try again'),
+  backend_unauthorized: plain(
+    502,
+    BAD_GATEWAY,
+    'The server behind this address refused the credential it was given; try again',
+  ),
 
   issuer_unavailable: plain(503, UNAVAILABLE, 'The identity provider cannot be reached; try again'),
   overloaded: plain(503, UNAVAILABLE, 'Too much is going on; try again'),

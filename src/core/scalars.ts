@@ -31,7 +31,8 @@ export const headerName = () => z.string().regex(HEADER_NAME, 'must be a header 
 
 /** RFC 9110 5.5: visible characters, spaces inside; no CR, LF, NUL or bytes that proxies disagree about. */
 export const HEADER_VALUE = /^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$/;
-export const headerValue = () => z.string().regex(HEADER_VALUE, 'must be visible ASCII without leading or trailing spaces');
+export const headerValue = () =>
+  z.string().regex(HEADER_VALUE, 'must be visible ASCII without leading or trailing spaces');
 
 /** A literal, `{env: NAME}` or `{file: PATH}`; read by the loader before anything uses it. */
 export const secret = () =>
@@ -50,7 +51,8 @@ export function urlFault(text: string): string | undefined {
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return 'must be an absolute https URL';
   if (url.username || url.password) return 'must not hold a user name or password';
   if (url.hash) return 'must not hold a fragment';
-  if (url.protocol === 'http:' && !isLoopback(url.hostname)) return 'must be https (http is accepted on a loopback address only)';
+  if (url.protocol === 'http:' && !isLoopback(url.hostname))
+    return 'must be https (http is accepted on a loopback address only)';
   return undefined;
 }
 
@@ -62,7 +64,11 @@ export const endpointUrl = () =>
   });
 
 /** RFC 6749 3.3: scope-token. */
-export const scopeToken = () => z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be one scope, without spaces and quotes');
+export const scopeToken = () =>
+  z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be one scope, without spaces and quotes');
 
 /** Names people give to things in the config file; used in metrics, audit and assertions. */
-export const entryName = () => z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 letters, digits, dots, dashes and underscores');
+export const entryName = () =>
+  z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 letters, digits, dots, dashes and underscores');

@@ -11,6 +11,7 @@ import {
   visit,
   type YAMLError,
 } from 'yaml';
+import { envoyScalars } from './envoy-yaml.ts';
 import type { Problem } from './problem.ts';
 import type { Path } from './schema-shape.ts';
 
@@ -24,8 +25,8 @@ export interface SourceDocument {
 }
 
 /**
- * `own`: `<<` copies the keys of another map. `envoy`: as Envoy reads it, where `<<` is a key like any other and an
- * entry whose key carries the tag `!ignore` is left out (people keep their anchors there).
+ * `own`: YAML 1.2, and `<<` copies the keys of another map. `envoy`: as Envoy reads it, with its own scalars, `<<` a
+ * key like any other, and entries left out whose key carries the tag `!ignore` (people keep their anchors there).
  */
 export type Dialect = 'own' | 'envoy';
 
@@ -85,11 +86,12 @@ function parseYaml(
   dialect: Dialect,
 ): { ok: true; document: Document; lines: LineCounter } | { ok: false; problems: Problem[] } {
   const lines = new LineCounter();
+  const ignores = dialect === 'envoy' && text.includes('!ignore');
   const documents = parseAllDocuments(text, {
     lineCounter: lines,
     prettyErrors: false,
-    merge: dialect === 'own',
     logLevel: 'silent',
+    ...(dialect === 'own' ? { merge: true } : { schema: 'failsafe', customTags: envoyScalars, stringKeys: !ignores }),
   });
   const [document, second] = 'empty' in documents ? [] : documents;
   if (!document) return failed(file, 'is empty', 'write the configuration into it');
@@ -106,7 +108,7 @@ function parseYaml(
       document.contents === null ? 'is empty' : 'is not a YAML map',
       'write the configuration into it',
     );
-  if (dialect === 'envoy' && text.includes('!ignore')) hideIgnored(document);
+  if (ignores) hideIgnored(document);
   return { ok: true, document, lines };
 }
 
@@ -133,11 +135,15 @@ function yamlProblem(file: string, error: YAMLError, lines: LineCounter): Proble
   };
 }
 
-/** Moves ignored entries out of the way; they cannot be removed, because their anchors are still needed. */
+/**
+ * Moves ignored entries out of the way; they cannot be removed, because their anchors are still needed. Keys with a
+ * tag are refused where keys are kept as texts, so that is done here for all of them.
+ */
 function hideIgnored(document: Document): void {
   visit(document, {
     Pair(_, { key }) {
-      if (isScalar(key) && key.tag === '!ignore') key.value = `!ignore ${String(key.value)}`;
+      if (!isScalar(key)) return;
+      key.value = key.tag === '!ignore' ? `!ignore ${key.source ?? ''}` : (key.source ?? String(key.value));
     },
   });
 }

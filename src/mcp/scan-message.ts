@@ -244,7 +244,8 @@ class MessageReader {
     if (json.bytes[at] !== OPEN_OBJECT) return -1;
     let found = -1;
     json.members(at, 0, (keyStart, keyEnd, valueStart) => {
-      if (keyEnd - keyStart === name.length + 2 && json.text(keyStart, keyEnd) === name)
+      // Six bytes a letter, when all of it is escaped.
+      if (keyEnd - keyStart <= 6 * name.length + 2 && json.text(keyStart, keyEnd) === name)
         found = json.bytes[valueStart] === OPEN_OBJECT ? valueStart : -1;
       return json.skipValue(valueStart, 0);
     });

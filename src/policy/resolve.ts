@@ -35,7 +35,8 @@ export class PolicyMemo<T extends object> {
       const canonical = canonicalJson(raw);
       found = this.#byMeaning.get(canonical);
       if (!found) {
-        found = this.#prepare(raw, canonical);
+        // Parsed from the canonical form, so that nothing that follows depends on the order in which keys came.
+        found = this.#prepare(JSON.parse(canonical), canonical);
         this.#byMeaning.set(canonical, found);
       }
       this.#byBytes.set(bytes, found);

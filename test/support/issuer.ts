@@ -95,13 +95,27 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<FakeIssu
   const document = () => ({ issuer, jwks_uri: `${issuer}/jwks`, token_endpoint: `${issuer}/token`, ...fake.metadata });
   const routes = new Map<string, { counts: 'discovery' | 'jwks'; body: () => object | undefined }>([
     [`${path}/jwks`, { counts: 'jwks', body: () => ({ keys: published ?? fake.jwks() }) }],
-    [`${path}/.well-known/openid-configuration`, { counts: 'discovery', body: () => (fake.documents.oidc ? document() : undefined) }],
-    [`/.well-known/oauth-authorization-server${path}`, { counts: 'discovery', body: () => (fake.documents.oauth2 ? document() : undefined) }],
+    [
+      `${path}/.well-known/openid-configuration`,
+      { counts: 'discovery', body: () => (fake.documents.oidc ? document() : undefined) },
+    ],
+    [
+      `/.well-known/oauth-authorization-server${path}`,
+      { counts: 'discovery', body: () => (fake.documents.oauth2 ? document() : undefined) },
+    ],
   ]);
 
   const payloadText = (claims: Claims) => {
     const iat = Math.floor(nowMs() / 1_000);
-    const base = { iss: issuer, sub: 'alice', aud: audience, client_id: 'client', jti: randomUUID(), iat, exp: iat + 300 };
+    const base = {
+      iss: issuer,
+      sub: 'alice',
+      aud: audience,
+      client_id: 'client',
+      jti: randomUUID(),
+      iat,
+      exp: iat + 300,
+    };
     return JSON.stringify({ ...base, ...claims });
   };
   const keyFor = (alg: IssuerAlgorithm) => current.find((key) => key.alg === alg) as SigningKey;
@@ -140,7 +154,8 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<FakeIssu
     token: (claims = {}, tokenOptions = {}) => fake.tokenOf(payloadText(claims), tokenOptions),
     tokenOf: (payload, tokenOptions = {}) =>
       sign(payload, headerFor(tokenOptions), keyFor(tokenOptions.alg ?? 'RS256').privateKey),
-    unsecured: (claims = {}) => `${encode(JSON.stringify({ alg: 'none', typ: 'at+jwt' }))}.${encode(payloadText(claims))}.`,
+    unsecured: (claims = {}) =>
+      `${encode(JSON.stringify({ alg: 'none', typ: 'at+jwt' }))}.${encode(payloadText(claims))}.`,
     confused: async (claims = {}) => {
       const secret = new TextEncoder().encode(await exportSPKI(keyFor('RS256').publicKey));
       return sign(payloadText(claims), headerFor({ header: { alg: 'HS256' } }), secret);
@@ -179,7 +194,8 @@ function makeKeys(): Promise<SigningKey[]> {
 /** Signs whatever it is given, sensible or not. */
 async function sign(payload: string, header: Record<string, unknown>, key: CryptoKey | Uint8Array): Promise<string> {
   const crit = header['crit'];
-  if (crit === undefined) return new CompactSign(Buffer.from(payload)).setProtectedHeader(header as { alg: string }).sign(key);
+  if (crit === undefined)
+    return new CompactSign(Buffer.from(payload)).setProtectedHeader(header as { alg: string }).sign(key);
   const known = Object.fromEntries((crit as string[]).map((name) => [name, true]));
   return new CompactSign(Buffer.from(payload)).setProtectedHeader(header as { alg: string }).sign(key, { crit: known });
 }

@@ -55,21 +55,24 @@ function readHeader(reader: WireReader, tag: number, block: string, base: number
   }
   const spelled = block.substring(name - base, nameEnd - base);
   flat.push(
-    isLowerCaseName(reader, name, nameEnd) ? spelled : spelled.toLowerCase(),
+    isLowerCase(reader.buf, name, nameEnd) ? spelled : toLowerCase(reader, spelled),
     valueEnd - value > CUT_LIMIT
       ? reader.buf.latin1Slice(value, valueEnd)
       : block.substring(value - base, valueEnd - base),
   );
 }
 
-/** RFC 9110 5.1: a field name is ASCII. Envoy sends lower case; the check costs less than converting each. */
-function isLowerCaseName(reader: WireReader, start: number, end: number): boolean {
-  const { buf } = reader;
-  let lower = true;
+/** Envoy writes names in lower case; to look costs less than to convert. */
+function isLowerCase(buf: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) {
     const byte = buf[i] as number;
-    if (byte >= 0x80) throw reader.fault('header name is not ASCII');
-    if (byte >= 0x41 && byte <= 0x5a) lower = false;
+    if (byte > 0x7f || (byte >= 0x41 && byte <= 0x5a)) return false;
   }
-  return lower;
+  return true;
+}
+
+function toLowerCase(reader: WireReader, name: string): string {
+  // RFC 9110 5.1: a field name is a token, and a token is ASCII.
+  if (/[^\x21-\x7e]/.test(name)) throw reader.fault('header name is not ASCII');
+  return name.toLowerCase();
 }

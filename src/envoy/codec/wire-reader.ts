@@ -126,15 +126,22 @@ export class WireReader {
 
   /** The lower 32 bits, unsigned; the upper ones are left in #high. */
   #varint(): number {
-    const { buf, end } = this;
     this.#high = 0;
-    if (this.pos === end) throw this.fault('number is cut off');
-    let byte = buf[this.pos++] as number;
-    if (byte < 0x80) return byte;
-    let low = byte & 0x7f;
-    for (let shift = 7; shift < 70; shift += 7) {
-      if (this.pos === end) throw this.fault('number is cut off');
-      byte = buf[this.pos++] as number;
+    if (this.pos < this.end) {
+      const byte = this.buf[this.pos] as number;
+      if (byte < 0x80) {
+        this.pos++;
+        return byte;
+      }
+    }
+    return this.#longVarint();
+  }
+
+  #longVarint(): number {
+    let low = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.pos === this.end) throw this.fault('number is cut off');
+      const byte = this.buf[this.pos++] as number;
       const bits = byte & 0x7f;
       if (shift < 32) low |= bits << shift;
       if (shift === 28) this.#high = bits >>> 4;

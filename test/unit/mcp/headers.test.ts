@@ -36,7 +36,11 @@ describe('2026-07-28', () => {
   const cases: [string, Headers, McpMessage][] = [
     ['ok', full, call],
     ['ok', modern({ 'mcp-method': 'tools/list' }), request('tools/list')],
-    ['ok', modern({ 'mcp-method': 'resources/read', 'mcp-name': 'file:///a b' }), request('resources/read', { uri: 'file:///a b', name: 'x' })],
+    [
+      'ok',
+      modern({ 'mcp-method': 'resources/read', 'mcp-name': 'file:///a b' }),
+      request('resources/read', { uri: 'file:///a b', name: 'x' }),
+    ],
     ['ok', modern({ 'mcp-method': 'prompts/get', 'mcp-name': 'p' }), request('prompts/get', { name: 'p' })],
     ['MCP-Protocol-Version is missing', { 'mcp-method': 'tools/call', 'mcp-name': 'get_weather' }, call],
     ['Mcp-Method is missing', modern({ 'mcp-name': 'get_weather' }), call],
@@ -50,7 +54,11 @@ describe('2026-07-28', () => {
     ['Mcp-Name is not the name in the body', { ...full, 'mcp-name': 'get_weathe' }, call],
     ['Mcp-Name is not the name in the body', { ...full, 'mcp-name': 'GET_WEATHER' }, call],
     ['Mcp-Name is not the name in the body', { ...full, 'mcp-name': '' }, call],
-    ['Mcp-Name is not the name in the body', modern({ 'mcp-method': 'resources/read', 'mcp-name': 'n' }), request('resources/read', { uri: 'u', name: 'n' })],
+    [
+      'Mcp-Name is not the name in the body',
+      modern({ 'mcp-method': 'resources/read', 'mcp-name': 'n' }),
+      request('resources/read', { uri: 'u', name: 'n' }),
+    ],
     ['MCP-Protocol-Version is not the version in _meta', { ...full, 'mcp-protocol-version': '2026-12-01' }, call],
     ['MCP-Protocol-Version is not the version in _meta', { ...full, 'mcp-protocol-version': '2025-11-25' }, call],
     ['MCP-Protocol-Version is repeated', { ...full, 'mcp-protocol-version': [REVISION, REVISION] }, call],
@@ -73,7 +81,10 @@ describe('earlier revisions: nothing is required, but what is sent is compared',
     test(String(version), () => {
       assert.equal(verdict(headers, call), 'ok');
       assert.equal(verdict({ ...headers, 'mcp-method': 'tools/call', 'mcp-name': 'delete_repo' }, call), 'ok');
-      assert.equal(verdict({ ...headers, 'mcp-method': 'tools/list' }, call), 'Mcp-Method is not the method of the body');
+      assert.equal(
+        verdict({ ...headers, 'mcp-method': 'tools/list' }, call),
+        'Mcp-Method is not the method of the body',
+      );
       assert.equal(verdict({ ...headers, 'mcp-name': 'list_repos' }, call), 'Mcp-Name is not the name in the body');
     });
   }
@@ -87,7 +98,10 @@ describe('notifications and responses need no headers', () => {
     assert.equal(verdict(modern({}), notification), 'ok');
     assert.equal(verdict(modern({ 'mcp-method': 'notifications/cancelled' }), notification), 'ok');
     assert.equal(verdict(modern({ 'mcp-method': 'ping' }), notification), 'Mcp-Method is not the method of the body');
-    assert.equal(verdict({ 'mcp-protocol-version': '2025-11-25' }, notification), 'MCP-Protocol-Version is not the version in _meta');
+    assert.equal(
+      verdict({ 'mcp-protocol-version': '2025-11-25' }, notification),
+      'MCP-Protocol-Version is not the version in _meta',
+    );
   });
   test('response', () => {
     assert.equal(verdict(modern({}), response), 'ok');
@@ -101,7 +115,10 @@ describe('Mcp-Name of other methods', () => {
     const get = request('tasks/get', { taskId: 't1', name: 'n' });
     assert.equal(verdict(modern({ 'mcp-method': 'tasks/get', 'mcp-name': 't1' }), get), 'ok');
     assert.equal(verdict(modern({ 'mcp-method': 'tasks/get' }), get), 'ok');
-    assert.equal(verdict(modern({ 'mcp-method': 'tasks/get', 'mcp-name': 'n' }), get), 'Mcp-Name is not the name in the body');
+    assert.equal(
+      verdict(modern({ 'mcp-method': 'tasks/get', 'mcp-name': 'n' }), get),
+      'Mcp-Name is not the name in the body',
+    );
   });
   test('elsewhere it names something of the body, or nothing', () => {
     const subscribe = legacy('resources/subscribe', { uri: 'file:///a' });
@@ -114,7 +131,8 @@ describe('Mcp-Name of other methods', () => {
 
 describe('value encoding', () => {
   const named = (name: string) => request('tools/call', { name });
-  const check = (header: string, name: string) => verdict(modern({ 'mcp-method': 'tools/call', 'mcp-name': header }), named(name));
+  const check = (header: string, name: string) =>
+    verdict(modern({ 'mcp-method': 'tools/call', 'mcp-name': header }), named(name));
   const invalid = 'Mcp-Name has invalid characters or invalid base64';
   const different = 'Mcp-Name is not the name in the body';
 
@@ -134,7 +152,7 @@ describe('value encoding', () => {
     assert.equal(check('=?base64?YR==?=', 'a'), invalid);
     assert.equal(check('=?base64?Y Q==?=', 'a'), invalid);
     assert.equal(check('=?base64?YQ==YQ==?=', 'aa'), invalid);
-    assert.equal(check('=?base64?-_-_?=', '\u{fbffbf}'.slice(0, 0)), invalid);
+    assert.equal(check('=?base64?Pz8_?=', '???'), invalid);
     assert.equal(check('=?base64?!!?=', ''), invalid);
     assert.equal(check('=?base64?/w==?=', '\ufffd'), invalid);
   });

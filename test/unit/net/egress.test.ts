@@ -72,7 +72,11 @@ describe('what it brings', { timeout: 20_000 }, () => {
     });
     const { egress } = make();
     const headers = { accept: 'application/json' };
-    const answer = await egress.fetch(`${origin}/token`, { method: 'POST', headers, body: new URLSearchParams({ a: 'b c' }) });
+    const answer = await egress.fetch(`${origin}/token`, {
+      method: 'POST',
+      headers,
+      body: new URLSearchParams({ a: 'b c' }),
+    });
     assert.deepEqual(seen, { method: 'POST', type: 'application/x-www-form-urlencoded;charset=UTF-8', body: 'a=b+c' });
     assert.equal(answer.status, 400);
     assert.equal(answer.headers.get('x-kind'), 'a');
@@ -114,7 +118,7 @@ describe('where it goes', { timeout: 20_000 }, () => {
     'http://10.0.0.1/',
     'http://169.254.169.254/latest/meta-data',
     'http://127.0.0.1.example.com/',
-    'https://user:pass@idp.example.com/',
+    'https://user:hunter2@idp.example.com/',
     'https://idp.example.com/#fragment',
     'ftp://127.0.0.1/',
     'file:///etc/passwd',
@@ -125,7 +129,7 @@ describe('where it goes', { timeout: 20_000 }, () => {
   for (const url of refused) {
     test(`refuses ${url || 'nothing'}`, async () => {
       const error = await failsWith(make().egress.fetch(url, GET), 'refused_url');
-      assert.doesNotMatch(error.message, /secret|pass/);
+      assert.doesNotMatch(error.message, /secret|hunter2/);
     });
   }
 
@@ -192,7 +196,8 @@ describe('limits', { timeout: 20_000 }, () => {
       const more = () => response.write('x'.repeat(500), (error) => error ?? more());
       more();
     },
-    'after decompression': (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('x'.repeat(1_001))),
+    'after decompression': (response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('x'.repeat(1_001))),
   };
   for (const [how, write] of Object.entries(tooMuch)) {
     test(`bytes: more are refused, ${how}`, async () => {
@@ -275,7 +280,10 @@ describe('failures', { timeout: 20_000 }, () => {
   test('a header that cannot be sent is not quoted', async () => {
     const origin = await serve((_request, response) => void response.end());
     const { tools, egress } = make();
-    const error = await failsWith(egress.fetch(origin, { method: 'GET', headers: { authorization: 'Bearer s3cret\n' + 'x' } }), 'network');
+    const error = await failsWith(
+      egress.fetch(origin, { method: 'GET', headers: { authorization: 'Bearer s3cret\n' + 'x' } }),
+      'network',
+    );
     assert.doesNotMatch(`${error.message}${error.stack}${JSON.stringify(tools.lines)}`, /s3cret/);
   });
 });
