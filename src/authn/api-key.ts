@@ -17,6 +17,7 @@ interface KnownKey {
 }
 
 const REPEATED: Outcome = { kind: 'rejected', refusal: refuse('authorization_repeated') };
+const MALFORMED: Outcome = { kind: 'rejected', refusal: refuse('authorization_malformed') };
 const WRONG: Outcome = { kind: 'rejected', refusal: refuse('credential_wrong') };
 const EXPIRED: Outcome = { kind: 'rejected', refusal: refuse('credential_expired') };
 
@@ -70,6 +71,7 @@ export function createApiKey(name: string, config: ApiKeyConfig, tools: Tools): 
       const value = readCredentialHeader(headers, header);
       if (value === undefined) return ABSENT;
       if (typeof value !== 'string') return { kind: 'rejected', refusal: value };
+      if (value === '') return MALFORMED;
       // RFC 9110 5.3: anyone on the way may have joined two copies with a comma. So a key cannot hold one.
       if (value.includes(',')) return REPEATED;
       const key = known.get(nameOf(createHash('sha256').update(value, 'latin1').digest()));

@@ -2,18 +2,32 @@ import { isCarried, normalise } from '../core/header-names.ts';
 import { type Refusal, refuse } from '../core/refusal.ts';
 import type { HeaderFields } from '../core/request-facts.ts';
 
-const EMPTY = refuse('authorization_malformed');
 const REPEATED = refuse('authorization_repeated');
 
 /**
- * The one value of a header that carries a credential.
- * @returns undefined when the request has none; a refusal when it is empty or there is more than one (contract §5)
+ * The one value of a header that carries a credential, without the white space around it; it may be empty.
+ * @returns undefined when the request has none; a refusal when there is more than one (contract §5)
  */
 export function readCredentialHeader(headers: HeaderFields, name: string): string | Refusal | undefined {
   const first = headers.get(name);
   if (first === undefined) return undefined;
-  if (headers.all(name).length > 1) return REPEATED;
-  return first.trim() === '' ? EMPTY : first;
+  return headers.all(name).length > 1 ? REPEATED : withoutOws(first);
+}
+
+/**
+ * RFC 9110 5.6.3: spaces and tabs only. `trim()` would take the last byte of some UTF-8 letters for a space, and
+ * a regular expression would need quadratic time for long runs of spaces.
+ */
+function withoutOws(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && isOws(value.charCodeAt(start))) start++;
+  while (end > start && isOws(value.charCodeAt(end - 1))) end--;
+  return value.slice(start, end);
+}
+
+function isOws(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /**

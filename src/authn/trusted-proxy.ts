@@ -40,14 +40,12 @@ export function createTrustedProxy(name: string, config: TrustedProxyConfig, too
     authenticate({ headers, peer }) {
       if (!headers.has(userHeader) || !trusts(peer)) return ABSENT;
       const subject = readText(headers, userHeader);
-      if (typeof subject !== 'string') return rejected(subject);
+      if (typeof subject !== 'string') return rejected(subject ?? UNREADABLE);
       const claims: [string, string][] = [];
       for (const [claim, header] of claimHeaders) {
-        if (headers.get(header)?.trim() === '' && headers.all(header).length === 1) continue;
-        if (!headers.has(header)) continue;
         const value = readText(headers, header);
-        if (typeof value !== 'string') return rejected(value);
-        claims.push([claim, value]);
+        if (typeof value === 'string') claims.push([claim, value]);
+        else if (value !== undefined) return rejected(value);
       }
       const user = tokenlessUser(subject, Object.fromEntries(claims), method);
       return user ? { kind: 'identified', user } : rejected(UNREADABLE);
@@ -62,11 +60,11 @@ function rejected(refusal: Refusal): Outcome {
 /** Visible ASCII and spaces need no decoding. */
 const ASCII = /^[\x20-\x7e]+$/;
 
-/** The value of a header that is there: UTF-8 without control characters, or a refusal. */
-function readText(headers: HeaderFields, name: string): string | Refusal {
+/** UTF-8 without control characters; undefined when there is no value or an empty one. */
+function readText(headers: HeaderFields, name: string): string | Refusal | undefined {
   const value = readCredentialHeader(headers, name);
-  if (typeof value !== 'string') return value ?? UNREADABLE;
-  if (ASCII.test(value)) return value;
+  if (value === '') return undefined;
+  if (typeof value !== 'string' || ASCII.test(value)) return value;
   try {
     // HeaderFields holds one character per byte. A replacement character could make two people one.
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(value, 'latin1'));

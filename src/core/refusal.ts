@@ -87,6 +87,9 @@ export const WIRE = {
   credential_wrong: invalidToken('The credential is wrong'),
   credential_expired: invalidToken('The credential has expired'),
 
+  /** RFC 6585 4; the credential was not even looked at. */
+  credential_throttled: plain(429, UNAVAILABLE, 'Too many wrong credentials were sent; try again later'),
+
   scope_missing: {
     status: 403,
     challenge: 'insufficient_scope',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { JsonScanner } from '../../src/mcp/json-scan.ts';
 import { mutated, spelled } from './mcp-spelling.ts';
 
@@ -28,7 +28,7 @@ function agree(bytes: Buffer): void {
 
 test('the scanner takes all JSON, however it is spelled', () => {
   fc.assert(
-    fc.property(fc.jsonValue({ noNegativeZero: false }).chain(spelled), (text) => {
+    fc.property(fc.jsonValue().chain(spelled), (text) => {
       assert.ok(scannerTakes(Buffer.from(text)), text);
     }),
     { numRuns: 2000 },
@@ -40,45 +40,10 @@ test('the scanner and JSON.parse agree about JSON with a few bytes changed', () 
 });
 
 const TOKENS = [
-  ...[
-    '{',
-    '}',
-    '[',
-    ']',
-    ',',
-    ':',
-    '"',
-    '"a"',
-    '"a":',
-    '"\\u0041"',
-    '"\\u00g0"',
-    '"\\x"',
-    '"\u0001"',
-    '"\u2028"',
-    '\\',
-  ],
-  ...[
-    '0',
-    '1',
-    '-',
-    '01',
-    '-0',
-    '1.',
-    '.5',
-    '1.5',
-    '1e',
-    '1e5',
-    '1E+05',
-    'e',
-    '+',
-    'true',
-    'false',
-    'null',
-    'tru',
-    'nulll',
-  ],
-  ...[' ', '\n', '\t', '\r', '\f', '\v', '\u00a0', '\ufeff', '\0', '/*', '//', "'", 'é'],
-];
+  '{ } [ ] , : " "a" "a": "\\u0041" "\\u00g0" "\\x" \\ /* // \' é'.split(' '),
+  '0 1 -1 - 01 -0 1. .5 1.5 1e 1e5 1E+05 e + true false null tru nulll'.split(' '),
+  [' ', '\n', '\t', '\r', '\f', '\v', '\u00a0', '\ufeff', '\0', '"\u0001"', '"\u2028"'],
+].flat();
 
 test('the scanner and JSON.parse agree about any row of tokens', () => {
   fc.assert(

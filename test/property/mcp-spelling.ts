@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 const SPACE = ['', '', '', ' ', '\n', '\t', '\r\n  '];
 const SHORT: Record<string, string> = {
@@ -23,18 +23,18 @@ export function spelled(value: unknown): fc.Arbitrary<string> {
 
 function write(value: unknown, choose: (count: number) => number, space: () => string): string {
   const inside = (item: unknown) => space() + write(item, choose, space) + space();
-  if (typeof value === 'string') return text(value, choose);
+  if (typeof value === 'string') return literalOf(value, choose);
   if (Array.isArray(value)) return `[${value.map(inside).join(',') || space()}]`;
   if (typeof value === 'object' && value !== null) {
     const members = Object.entries(value).map(
-      ([key, item]) => `${space()}${text(key, choose)}${space()}:${inside(item)}`,
+      ([key, item]) => `${space()}${literalOf(key, choose)}${space()}:${inside(item)}`,
     );
     return `{${members.join(',') || space()}}`;
   }
   return JSON.stringify(value);
 }
 
-function text(value: string, choose: (count: number) => number): string {
+function literalOf(value: string, choose: (count: number) => number): string {
   let literal = '"';
   for (let i = 0; i < value.length; i++) {
     const unit = value.charAt(i);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CompactSign, type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK } from 'jose';
 
@@ -78,7 +78,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<FakeIssu
   let published: readonly unknown[] | undefined;
   let held: Promise<void> | undefined;
 
-  const answer: RequestListener = async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const known = routes.get(request.url ?? '');
     if (known) fake.requests[known.counts]++;
     await held;

@@ -73,6 +73,6 @@ function isLowerCase(buf: Buffer, start: number, end: number): boolean {
 
 function toLowerCase(reader: WireReader, name: string): string {
   // RFC 9110 5.1: a field name is a token, and a token is ASCII.
-  if (/[^\x21-\x7e]/.test(name)) throw reader.fault('header name is not ASCII');
+  if (/[\x80-\xff]/.test(name)) throw reader.fault('header name is not ASCII');
   return name.toLowerCase();
 }

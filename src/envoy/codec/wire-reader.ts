@@ -19,8 +19,6 @@ export class WireReader {
   pos = 0;
   /** Offset behind the message that is being read. */
   end: number;
-  /** Upper 32 bits of the last varint. */
-  #high = 0;
 
   constructor(buf: Buffer) {
     this.buf = buf as RawBuffer;
@@ -31,7 +29,7 @@ export class WireReader {
   tag(): number {
     if (this.pos === this.end) return 0;
     const tag = this.#varint();
-    if (this.#high !== 0 || tag < 8) throw this.fault('no field number');
+    if (tag < 8) throw this.fault('no field number');
     return tag;
   }
 
@@ -52,7 +50,7 @@ export class WireReader {
   span(tag: number): number {
     if ((tag & 7) !== LENGTH_DELIMITED) throw this.fault('wrong wire type');
     const length = this.#varint();
-    if (this.#high !== 0 || length > this.end - this.pos) throw this.fault('field runs past its message');
+    if (length > this.end - this.pos) throw this.fault('field runs past its message');
     const start = this.pos;
     this.pos = start + length;
     return start;
@@ -88,13 +86,13 @@ export class WireReader {
 
   /** Beyond 2^53 rounded. */
   int64(tag: number): number {
-    const low = this.uint32(tag);
-    return (this.#high | 0) * 0x1_0000_0000 + low;
+    if ((tag & 7) !== VARINT) throw this.fault('wrong wire type');
+    return this.#varint64();
   }
 
   bool(tag: number): boolean {
     const value = this.uint32(tag);
-    if (this.#high !== 0 || value > 1) throw this.fault('neither true nor false');
+    if (value > 1) throw this.fault('neither true nor false');
     return value === 1;
   }
 
@@ -109,7 +107,7 @@ export class WireReader {
   skip(tag: number): void {
     const wireType = tag & 7;
     if (wireType === LENGTH_DELIMITED) this.span(tag);
-    else if (wireType === VARINT) this.#varint();
+    else if (wireType === VARINT) this.#varint64();
     else if (wireType === FIXED64) this.#advance(8);
     else if (wireType === FIXED32) this.#advance(4);
     else throw this.fault('group or unknown wire type');
@@ -124,9 +122,8 @@ export class WireReader {
     this.pos += length;
   }
 
-  /** The lower 32 bits, unsigned; the upper ones are left in #high. */
+  /** At most 32 bits, which is what tags, lengths and the numbers below are sent as: five bytes. */
   #varint(): number {
-    this.#high = 0;
     if (this.pos < this.end) {
       const byte = this.buf[this.pos] as number;
       if (byte < 0x80) {
@@ -134,21 +131,34 @@ export class WireReader {
         return byte;
       }
     }
-    return this.#longVarint();
-  }
-
-  #longVarint(): number {
-    let low = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      if (this.pos === this.end) throw this.fault('number is cut off');
-      const byte = this.buf[this.pos++] as number;
-      const bits = byte & 0x7f;
-      if (shift < 32) low |= bits << shift;
-      if (shift === 28) this.#high = bits >>> 4;
-      else if (shift > 28) this.#high = (this.#high | (bits << (shift - 32))) >>> 0;
-      // The tenth byte has room for one bit.
-      if (byte < 0x80 && (shift < 63 || byte < 2)) return low >>> 0;
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.#byte();
+      value |= (byte & 0x7f) << shift;
+      // The fifth byte has room for four bits.
+      if (byte < 0x80 && (shift < 28 || byte < 0x10)) return value >>> 0;
     }
     throw this.fault('number is too long');
+  }
+
+  /** 64 bits, signed: ten bytes. */
+  #varint64(): number {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = this.#byte();
+      const bits = byte & 0x7f;
+      if (shift <= 28) low |= bits << shift;
+      if (shift === 28) high = bits >>> 4;
+      if (shift > 28) high |= bits << (shift - 32);
+      // The tenth byte has room for one bit.
+      if (byte < 0x80 && (shift < 63 || byte < 2)) return high * 0x1_0000_0000 + (low >>> 0);
+    }
+    throw this.fault('number is too long');
+  }
+
+  #byte(): number {
+    if (this.pos === this.end) throw this.fault('number is cut off');
+    return this.buf[this.pos++] as number;
   }
 }

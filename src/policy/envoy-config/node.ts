@@ -98,13 +98,6 @@ function fields(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 }
 
-const CAMEL = new Map<string, string>();
-
 function camelCase(name: string): string {
-  let camel = CAMEL.get(name);
-  if (camel === undefined) {
-    camel = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-    CAMEL.set(name, camel);
-  }
-  return camel;
+  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

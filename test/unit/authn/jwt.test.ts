@@ -29,7 +29,7 @@ interface Kit {
   readonly verified: VerifiedTokens;
   readonly method: IncomingMethod;
   /** The outcome as the method gives it: a promise or not. */
-  present(token: string, signal?: AbortSignal): MaybePromise<Outcome>;
+  readonly present: (token: string, signal?: AbortSignal) => MaybePromise<Outcome>;
 }
 
 function kit(config: Record<string, unknown> = {}, issuer: FakeIssuer = idp, shared?: Kit): Kit {
@@ -111,7 +111,7 @@ describe('a good token', { timeout: 20_000 }, () => {
     'another subject claim': [{ sub: undefined, oid: 'o-1' }, {}, { subjectClaim: 'oid' }],
     'a subject claim inside an object': [{ user: { id: 'u-1' } }, {}, { subjectClaim: 'user.id' }],
     'a long subject': [{ sub: 'x'.repeat(1_024) }],
-    'a subject beyond ASCII': [{ sub: 'Zoë 🦉' }],
+    'a subject beyond ASCII, with a line break': [{ sub: 'Zoë\n🦉' }],
     'required value': [{ tenant: 'acme' }, {}, { requiredClaims: { tenant: 'acme' } }],
     'required element': [{ tenants: ['x', 'acme'] }, {}, { requiredClaims: { tenants: 'acme' } }],
     'required list': [{ tenants: ['x', 'y'] }, {}, { requiredClaims: { tenants: ['x', 'y'] } }],
@@ -150,9 +150,9 @@ describe('a token that is not of this method', { timeout: 20_000 }, () => {
   };
   for (const [name, make] of Object.entries(absent)) {
     test(name, async () => {
-      const before = idp.requests.jwks;
+      const fetched = idp.requests.jwks;
       assert.equal(kit().present(await make()), ABSENT);
-      assert.equal(idp.requests.jwks, before);
+      assert.equal(idp.requests.jwks, fetched);
     });
   }
 
@@ -196,7 +196,7 @@ describe('every refusal', { timeout: 20_000 }, () => {
     'a signature that is no base64url': [
       'token_malformed',
       undefined,
-      async () => `${(await idp.token()).replace(/\.[^.]*$/, '.AAAAA')}`,
+      async () => (await idp.token()).replace(/\.[^.]*$/, '.AAAAA'),
     ],
     'unknown kid': ['token_key_unknown', undefined, () => idp.token({}, { kid: 'made-up' })],
     'kid of another algorithm’s key': [
@@ -219,7 +219,6 @@ describe('every refusal', { timeout: 20_000 }, () => {
     'empty subject': ['token_claims', 'sub is no usable subject', () => idp.token({ sub: '' })],
     'subject as number': ['token_claims', 'sub is no usable subject', () => idp.token({ sub: 7 })],
     'subject too long': ['token_claims', 'sub is no usable subject', () => idp.token({ sub: 'x'.repeat(1_025) })],
-    'subject with a line break': ['token_claims', 'sub is no usable subject', () => idp.token({ sub: 'alice\nbob' })],
     'subject with half a character': [
       'token_claims',
       'sub is no usable subject',

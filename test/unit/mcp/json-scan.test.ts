@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { JsonScanner } from '../../../src/mcp/json-scan.ts';
 
-/** Whether `text` is one JSON text for the scanner; with what it complains about otherwise. */
-function read(text: string, maxDepth?: number): 'ok' | string {
+/** `ok` when `text` is one JSON text for the scanner, else what it complains about. */
+function read(text: string, maxDepth?: number): string {
   const json = new JsonScanner(Buffer.from(text), maxDepth);
   const end = json.skipValue(json.skipSpace(0), 0);
   if (end < 0) return `${json.fault} at ${json.faultAt}`;

@@ -8,7 +8,12 @@ function edit(text: string, value: string | null, metaKey = 'user'): string {
   const body = Buffer.from(text);
   const scan = scanMessage(body);
   assert.equal(scan.kind, 'message', JSON.stringify(scan));
-  return setMeta(body, (scan as { message: McpMessage }).message, metaKey, value && Buffer.from(value)).toString();
+  return setMeta(
+    body,
+    (scan as { message: McpMessage }).message,
+    metaKey,
+    value === null ? null : Buffer.from(value),
+  ).toString();
 }
 
 const head = '{"jsonrpc":"2.0","id":12345678901234567890,"method":"ping"';

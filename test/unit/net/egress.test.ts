@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -11,8 +11,8 @@ import { testTools } from '../authn/support.ts';
 const stops: (() => Promise<void>)[] = [];
 after(() => Promise.all(stops.map((stop) => stop())));
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
+async function serve(listener: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<string> {
+  const server = createServer((request, response) => void listener(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   stops.push(
     () =>
@@ -47,10 +47,10 @@ function waitingRoom() {
   let arrived: (() => void) | undefined;
   return {
     inside,
-    listener: ((_request, response) => {
+    listener: (_request: IncomingMessage, response: ServerResponse) => {
       inside.push(response);
       arrived?.();
-    }) as RequestListener,
+    },
     async until(count: number): Promise<void> {
       while (inside.length < count) {
         await new Promise<void>((resolve) => {
@@ -281,7 +281,7 @@ describe('failures', { timeout: 20_000 }, () => {
     const origin = await serve((_request, response) => void response.end());
     const { tools, egress } = make();
     const error = await failsWith(
-      egress.fetch(origin, { method: 'GET', headers: { authorization: 'Bearer s3cret\n' + 'x' } }),
+      egress.fetch(origin, { method: 'GET', headers: { authorization: 'Bearer s3cret\nx' } }),
       'network',
     );
     assert.doesNotMatch(`${error.message}${error.stack}${JSON.stringify(tools.lines)}`, /s3cret/);

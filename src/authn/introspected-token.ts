@@ -1,0 +1,42 @@
+import type { User } from '../core/identity.ts';
+import { type Refusal, refuse } from '../core/refusal.ts';
+import { type ClaimRules, userFromClaims } from './token-claims.ts';
+
+/** Our clock may be this far behind the issuer's, which calls a token active that we take for one of the future. */
+const SKEW_MS = 5_000;
+
+/**
+ * Judges the answer of an introspection endpoint (RFC 7662 2.2): the user it describes, or why the token is not good.
+ * `username` and `client_id` never stand in for the subject.
+ * @param answer a JSON object whose `active` is a boolean
+ */
+export function judgeIntrospection(
+  answer: Readonly<Record<string, unknown>>,
+  rules: ClaimRules,
+  { methodName, token, nowMs }: { readonly methodName: string; readonly token: string; readonly nowMs: number },
+): User | Refusal {
+  const { active, ...claims } = answer;
+  const { iss, exp, nbf, token_type: type, token_use: use, cnf } = claims;
+  if (active !== true) return refuse('token_inactive');
+  if (iss !== undefined && iss !== rules.issuer) return refuse('token_issuer');
+  // RFC 9449 6.2, RFC 8705 3.2: a token that is bound to a key is no bearer token.
+  if (cnf !== undefined || isText(type, 'dpop')) return refuse('token_sender_constrained');
+  if (type !== undefined && !isText(type, 'bearer')) return refuse('token_type');
+  // RFC 7662 2: refresh tokens can be introspected too. Servers that say which it is say it here.
+  if (isText(use, 'refresh_token') || isText(use, 'refresh')) return refuse('token_type');
+  if (exp !== undefined && !isNumericDate(exp)) return refuse('token_claims', { detail: 'exp is not a number' });
+  if (nbf !== undefined && !isNumericDate(nbf)) return refuse('token_claims', { detail: 'nbf is not a number' });
+  if (exp !== undefined && nowMs >= exp * 1_000) return refuse('token_expired');
+  if (nbf !== undefined && nowMs < nbf * 1_000 - SKEW_MS) return refuse('token_not_yet_valid');
+  const proof = { authMethod: 'introspection' as const, methodName, token };
+  return userFromClaims(claims, rules, exp === undefined ? proof : { ...proof, expiresAt: exp });
+}
+
+function isText(value: unknown, word: string): boolean {
+  return typeof value === 'string' && value.toLowerCase() === word;
+}
+
+/** Infinity is what JSON.parse makes of 1e999. */
+function isNumericDate(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
+}

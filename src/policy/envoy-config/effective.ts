@@ -1,0 +1,87 @@
+import type { HttpFilter, RouteUse } from './model.ts';
+import type { Node } from './node.ts';
+
+/** What a filter does on one route, after all overrides. */
+export interface FilterUse {
+  readonly filter: HttpFilter;
+  /** `maybe`: a matcher decides for each request. */
+  readonly runs: 'yes' | 'maybe' | 'no';
+  /** Where it was switched off, or could be switched on. */
+  readonly switchedAt: Node;
+}
+
+export interface AuthzUse extends FilterUse {
+  /** `grpc_service` or `http_service` that is asked. */
+  readonly service: Node;
+  /** `check_settings` of the most specific override; Envoy does not merge these. */
+  readonly settings: Node | undefined;
+}
+
+export interface ProcUse extends FilterUse {
+  readonly service: Node;
+  readonly mode: Node;
+  /** Namespaces of dynamic metadata that it is shown. */
+  readonly forwarded: Node;
+  readonly failureModeAllow: Node;
+}
+
+/**
+ * The most specific entry decides whether a filter runs; an entry without a message of its own leaves the message to
+ * the next level (Envoy 1.40, `PerFilterConfigs`).
+ */
+function switchOf(filter: HttpFilter, route: RouteUse): { on: boolean; at: Node; messages: Node[] } {
+  const overrides = route.overrides(filter.name);
+  const [first] = overrides;
+  const messages = overrides.flatMap((override) => override.message ?? []);
+  return { on: first ? !first.disabled : !filter.offByDefault, at: first?.node ?? filter.node, messages };
+}
+
+function runs(on: boolean, filter: HttpFilter): FilterUse['runs'] {
+  if (!on) return 'no';
+  return filter.conditional ? 'maybe' : 'yes';
+}
+
+export function authzOn(filter: HttpFilter, route: RouteUse): AuthzUse {
+  const { on, at, messages } = switchOf(filter, route);
+  const [message] = messages;
+  const settings = message?.get('check_settings');
+  return {
+    filter,
+    runs: runs(on && !message?.get('disabled').flag(), filter),
+    switchedAt: at,
+    service: settings ? (present(settings, SERVICES) ?? serviceOf(filter.config)) : serviceOf(filter.config),
+    settings,
+  };
+}
+
+/** Unlike ext_authz, ext_proc merges the messages of all levels field by field. */
+export function procOn(filter: HttpFilter, route: RouteUse): ProcUse {
+  const { on, at, messages } = switchOf(filter, route);
+  const overrides = messages.map((message) => message.get('overrides'));
+  const first = (...names: string[]) => overrides.map((one) => one.at(...names)).find((node) => node.there);
+  return {
+    filter,
+    runs: runs(on && !messages[0]?.get('disabled').flag(), filter),
+    switchedAt: at,
+    service: first('grpc_service') ?? serviceOf(filter.config),
+    mode: first('processing_mode') ?? filter.config.get('processing_mode'),
+    forwarded: first('metadata_options', 'forwarding_namespaces')?.get('untyped') ?? filter.config.at('metadata_options', 'forwarding_namespaces', 'untyped'),
+    failureModeAllow: first('failure_mode_allow') ?? filter.config.get('failure_mode_allow'),
+  };
+}
+
+const SERVICES = ['grpc_service', 'http_service'];
+
+function serviceOf(config: Node): Node {
+  return present(config, SERVICES) ?? config.get('grpc_service');
+}
+
+function present(node: Node, names: readonly string[]): Node | undefined {
+  return names.map((name) => node.get(name)).find((one) => one.there);
+}
+
+/** Whom a gRPC service setting calls, comparable; empty for an HTTP service. */
+export function destinationOf(service: Node): string {
+  const cluster = service.at('envoy_grpc', 'cluster_name').text();
+  return cluster ? `cluster ${cluster}` : service.at('google_grpc', 'target_uri').text();
+}
