@@ -25,6 +25,7 @@ import { Carrier } from './pipeline/carry-out.ts';
 import { createDecider } from './pipeline/decide.ts';
 import { createFindRoute } from './pipeline/find-route.ts';
 import { NAMESPACE, type RoutePolicy } from './policy/route-policy.ts';
+import { connectLink, createTickets } from './upstream/ticket.ts';
 
 /** The running service. */
 export interface App {
@@ -74,15 +75,18 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log):
     extProcProven: envoy.extProcProven,
     onPolicy,
   });
-  const sessionKeys = sealKeys(config.session.keys);
+  const [sessionKeys, vaultKeys] = [sealKeys(config.session.keys), sealKeys(config.vault.keys)];
+  // What one process can do alone may use a key of its own; replicas behind one Envoy share those of the configuration.
+  const ownKeys: SealKey[] = [{ id: 'process', key: randomBytes(32) }];
+  const firstOf = (...lists: SealKey[][]): SealKey[] => lists.find((keys) => keys.length > 0) ?? ownKeys;
   const sessions = sessionKeys.length > 0 ? createSessions(createSealer(sessionKeys, 'session'), config.session.maxAge, systemClock) : undefined;
-  // Replicas behind one Envoy cluster share these keys; a single process may make one up.
-  const planKeys = [...sessionKeys, ...sealKeys(config.vault.keys)];
-  const planSealer = createSealer(planKeys.length > 0 ? planKeys.slice(0, Math.max(1, sessionKeys.length)) : [{ id: 'process', key: randomBytes(32) }], 'plan');
+  const planSealer = createSealer(firstOf(sessionKeys, vaultKeys), 'plan');
+  const tickets = createTickets(createSealer(firstOf(vaultKeys), 'ticket'), systemClock);
   const decide = createDecider({
     findRoute,
     sessions,
     planSealer,
+    connectLink: (user, provider) => connectLink(config.publicUrl, provider, tickets.issue({ issuer: user.issuer, subject: user.subject, provider })),
     allowedOrigins: new Set((config.allowedOrigins ?? [new URL(config.publicUrl).origin]).map((origin) => origin.toLowerCase())),
     maxBody: config.limits.maxBody,
     audit,

@@ -1,7 +1,7 @@
 // A Node that runs TypeScript as it stands: the one that runs us, or a pinned one from npm.
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, mkdirSync, readFileSync, realpathSync, renameSync, statSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { putInPlace } from './cache.mjs';
 import { isExecutableFile, onPath, run } from './command.mjs';
 import { npmFailure, NPM_NETWORK } from './npm.mjs';
@@ -129,5 +129,7 @@ async function unpackNode(pinned, work, { env, signal }) {
  * @returns {NodeJS.ProcessEnv}
  */
 export function withNodeFirst(binary, env) {
-  return { ...env, PATH: `${dirname(binary)}:${env['PATH'] ?? ''}` };
+  const found = onPath('node', env);
+  if (found && realpathSync(found) === realpathSync(binary)) return env;
+  return { ...env, PATH: [dirname(binary), env['PATH'] ?? ''].join(delimiter) };
 }

@@ -49,7 +49,7 @@ export function createApiKey(name: string, config: ApiKeyConfig, tools: Tools): 
     if (known.has(keyName)) throw new Error(`${place}: the key ${id} is the same as another one`);
     const untilMs = expires === undefined ? Infinity : Date.parse(expires);
     const user = tokenlessUser(subject, claims, method, expires === undefined ? undefined : untilMs / 1_000);
-    if (!user) throw new Error(`${place}.subject: is too long or holds control characters`);
+    if (!user) throw new Error(`${place}.subject: is too long`);
     if (untilMs <= clock.nowMs()) log.warn('an API key has expired', { method: name, key: id });
     ids.add(id);
     known.set(keyName, {

@@ -170,7 +170,7 @@ function knownUsers(name: string, config: BasicConfig): KnownUser[] {
       throw new Error(`${place}.passwordHash: is malformed, or too expensive to check`);
     }
     const user = tokenlessUser(subject, claims, method);
-    if (!user) throw new Error(`${place}.subject: is too long or holds control characters`);
+    if (!user) throw new Error(`${place}.subject: is too long`);
     return { username, passwordHash, outcome: { kind: 'identified', user } };
   });
 }

@@ -24,9 +24,10 @@ export class Throttle {
 
   /** Takes a token. @returns 0, or in how many milliseconds there will be one to take */
   take(key: string, nowMs: number): number {
-    // The bound frees those whose bucket was filled by a clock that has been set back since.
-    const missingMs = Math.min(Math.max(0, (this.#fullAt.get(key) ?? 0) - nowMs), this.#emptyMs);
-    const waitMs = missingMs + this.#intervalMs - this.#emptyMs;
+    const missingMs = Math.max(0, (this.#fullAt.get(key) ?? 0) - nowMs);
+    // A bucket cannot lack more than it holds: the clock has been set back since.
+    if (missingMs > this.#emptyMs) this.#fullAt.set(key, nowMs + this.#emptyMs);
+    const waitMs = Math.min(missingMs, this.#emptyMs) + this.#intervalMs - this.#emptyMs;
     if (waitMs > 0) return waitMs;
     this.#fullAt.set(key, nowMs + missingMs + this.#intervalMs);
     return 0;

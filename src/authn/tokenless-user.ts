@@ -18,7 +18,7 @@ export interface TokenlessMethod {
  * (contract §3).
  * @param claims what else is known about them; `sub` becomes `subject`, whatever stands there
  * @param expiresAt seconds since the epoch
- * @returns undefined when `subject` cannot name anybody: empty, too long, or with control characters
+ * @returns undefined when `subject` cannot name anybody: empty or too long
  */
 export function tokenlessUser(
   subject: string,

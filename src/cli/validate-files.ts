@@ -1,9 +1,70 @@
+import type { EnvoyKnowledge } from '../app.ts';
+import { parseAddress } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
+import { readSourceFile } from '../config/read-file.ts';
 import type { Config } from '../config/schema.ts';
+import { worldOf } from '../config/world.ts';
 import type { Problem } from '../core/problem.ts';
+import { sameHost } from '../policy/envoy-config/clusters.ts';
+import { readEnvoyConfig } from '../policy/envoy-config/read.ts';
+import { type EnvoyValidation, validateEnvoy } from '../policy/validate-envoy.ts';
 
-export async function validateFiles(configPath: string, _envoyPath: string | undefined, env: NodeJS.ProcessEnv): Promise<{ problems: readonly Problem[]; config: Config | undefined; envoy: any }> {
-  const loaded = loadConfig(configPath, env);
-  if (!loaded.ok) return { problems: loaded.problems, config: undefined, envoy: undefined };
-  return { problems: loaded.warnings, config: loaded.config, envoy: { policies: [], extProcProven: () => true } };
+export interface CheckedFiles {
+  readonly problems: readonly Problem[];
+  /** There when nothing is wrong but warnings. */
+  readonly config: Config | undefined;
+  /** What the Envoy configuration proves; nothing without one. */
+  readonly envoy: EnvoyKnowledge;
+  /** How many routes were looked at; undefined when no Envoy configuration was read. */
+  readonly routeCount: number | undefined;
+}
+
+/** A dump of a large Envoy is long; beyond this it is no Envoy configuration. */
+const MAX_ENVOY_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Checks the config file and the Envoy configuration that goes with it, without network.
+ * @param envoyFile a bootstrap or a saved `/config_dump`; default: `envoy.bootstrap` of the config
+ */
+export async function validateFiles(
+  configFile: string,
+  envoyFile: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<CheckedFiles> {
+  const loaded = loadConfig(configFile, env);
+  const config = loaded.ok ? loaded.config : loaded.draft;
+  const problems = loaded.ok ? [...loaded.warnings] : [...loaded.problems];
+  const file = envoyFile ?? config?.envoy.bootstrap;
+  const envoy = config && file !== undefined ? checkEnvoyFile(file, config) : undefined;
+  problems.push(...(envoy?.problems ?? []));
+  const wrong = problems.some((problem) => problem.severity === 'error');
+  return {
+    problems,
+    config: wrong ? undefined : config,
+    envoy: {
+      policies: envoy?.policies ?? [],
+      extProcProven: (canonical) => envoy?.proofs.get(canonical)?.extProc === true,
+    },
+    routeCount: envoy?.routeCount,
+  };
+}
+
+function checkEnvoyFile(file: string, config: Config): EnvoyValidation {
+  const failed = (problems: Problem[]): EnvoyValidation => ({
+    problems,
+    routeCount: 0,
+    policies: [],
+    proofs: new Map(),
+  });
+  const read = readSourceFile(file, MAX_ENVOY_BYTES, 'envoy');
+  if (!read.ok) return failed(read.problems);
+  const model = readEnvoyConfig(read.document);
+  if ('code' in model) return failed([model]);
+  return validateEnvoy(model, worldOf(config), { maxBody: config.limits.maxBody, grpcAddress: grpcAddress(config) });
+}
+
+/** `server.grpc` in the form of endpoint addresses. */
+function grpcAddress({ server }: Config): string {
+  const address = parseAddress(server.grpc);
+  return address.kind === 'unix' ? server.grpc : sameHost(server.grpc);
 }

@@ -12,7 +12,12 @@ import { readSecrets } from './secrets.ts';
 
 export type Loaded =
   | { readonly ok: true; readonly config: Config; readonly warnings: Problem[] }
-  | { readonly ok: false; readonly problems: Problem[] };
+  | {
+      readonly ok: false;
+      readonly problems: Problem[];
+      /** There when the shape is right: enough to check an Envoy configuration against, never to run with. */
+      readonly draft?: Config;
+    };
 
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
@@ -42,9 +47,8 @@ export function loadConfig(file: string, env: Readonly<Record<string, string | u
     ],
     document,
   );
-  return problems.some((problem) => problem.severity === 'error')
-    ? { ok: false, problems }
-    : { ok: true, config, warnings: problems };
+  const wrong = problems.some((problem) => problem.severity === 'error');
+  return wrong ? { ok: false, problems, draft: config } : { ok: true, config, warnings: problems };
 }
 
 /** Adds file and line to problems that know their path. */

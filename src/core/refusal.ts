@@ -112,6 +112,7 @@ export const WIRE = {
 
   session_unknown: plain(404, SESSION_UNKNOWN, 'The session is not known; open a new one'),
   session_too_large: plain(431, INVALID_REQUEST, 'The session would not fit into a header'),
+  account_missing: plain(403, FORBIDDEN, 'Connect your account first; the link is in data.url'),
   backend_unauthorized: plain(
     502,
     BAD_GATEWAY,

@@ -7,6 +7,8 @@ export interface AnswerContext {
   readonly challenges: readonly string[];
   /** JSON text of the JSON-RPC id, where the request's body is known to be a request. */
   readonly rpcId: string | undefined;
+  /** Where the user connects the missing account. */
+  readonly url?: string;
 }
 
 const JSON_TYPE: readonly [string, string] = ['content-type', 'application/json'];
@@ -19,11 +21,17 @@ export function answer(refusal: Refusal, context: AnswerContext): Deny {
   for (const challenge of context.challenges) headers.push(['www-authenticate', challenge]);
   if (wire.status === 503) headers.push(['retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds ?? 1)))]);
   const error = errorWord(refusal.reason, wire);
+  const data = context.url === undefined ? {} : { url: context.url };
   const body =
     context.rpcId === undefined && wire.rpcCode !== HEADER_MISMATCH
-      ? JSON.stringify({ error, error_description: wire.message })
-      : `{"jsonrpc":"2.0","id":${context.rpcId ?? 'null'},"error":{"code":${wire.rpcCode},"message":${JSON.stringify(wire.message)},"data":${JSON.stringify({ error })}}}`;
+      ? JSON.stringify({ error, error_description: wire.message, ...data })
+      : `{"jsonrpc":"2.0","id":${context.rpcId ?? 'null'},"error":{"code":${wire.rpcCode},"message":${JSON.stringify(wire.message)},"data":${JSON.stringify({ error, ...data })}}}`;
   return { kind: 'deny', status: wire.status, headers, body };
+}
+
+/** A JSON-RPC answer in place of the backend's. */
+export function rpcAnswer(body: string): Deny {
+  return { kind: 'deny', status: 200, headers: [JSON_TYPE, NO_STORE], body };
 }
 
 /** The stable word for programs: the OAuth error where there is one, and nothing about our insides for failures. */

@@ -78,6 +78,10 @@ export class Carrier {
       if (plan.credential.invalidate !== undefined) this.#parts.invalidate(plan.credential.invalidate);
       return this.#refuse(plan, refuse('backend_unauthorized'), status);
     }
+    if (status === 401 && plan.onUnauthorized) {
+      this.#record(plan, 'deny', 'account_missing', plan.onUnauthorized.status, status);
+      return { kind: 'answer', deny: plan.onUnauthorized };
+    }
     const edits = new HeaderEdits();
     for (const name of plan.hide) if (headers.has(name)) edits.remove(name);
     const raw = headers.get('mcp-session-id');

@@ -1,4 +1,4 @@
-import type { Allow, Decision } from '../core/decision.ts';
+import type { Allow, Decision, Deny } from '../core/decision.ts';
 import { HeaderEdits } from '../core/header-edits.ts';
 import type { Identity } from '../core/identity.ts';
 import { type MaybePromise, then } from '../core/maybe-promise.ts';
@@ -14,6 +14,7 @@ import { auditRecord } from './audit-record.ts';
 import { authorize } from './authorize.ts';
 import { glanceAtBody, readDecidedBody, refuseFraming } from './body.ts';
 import { type CountDecision, countDecisions } from './count.ts';
+import { ACCOUNT_MISSING, type ConnectLink, settleMissing } from './missing-account.ts';
 import { makePlan, sealPlan } from './plan.ts';
 import type { Route } from './route.ts';
 import { readSession, refuseSession, type SessionReading, teardownUser, writeSession } from './session-check.ts';
@@ -29,11 +30,15 @@ export interface DeciderParts {
   readonly sessions: Sessions | undefined;
   /** Seals what ext_proc has to carry out. */
   readonly planSealer: Sealer;
+  readonly connectLink: ConnectLink;
   readonly audit: Audit;
   readonly tools: Tools;
 }
 
 export type Decide = (facts: RequestFacts, signal: AbortSignal) => MaybePromise<Decision>;
+
+/** What the backend gets besides what every request of the route gets. */
+type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'credential'> & { readonly onUnauthorized?: Deny };
 
 /** What is learnt on the way, for the answer and the audit. */
 interface Course {
@@ -68,19 +73,35 @@ export function createDecider(parts: DeciderParts): Decide {
     return denial;
   };
 
-  const allow = (facts: RequestFacts, course: Course, route: Route, identity: Identity, credential: StrategyOutcome): Decision => {
-    if (credential.kind === 'refused') return deny(facts, course, credential.refusal);
+  /** The one place that lets a request pass. */
+  const allow = (facts: RequestFacts, course: Course, route: Route, identity: Identity, outgoing: Outgoing): Decision => {
     const edits = new HeaderEdits();
     route.stripClientHeaders(facts.headers, edits);
     if (course.session.kind === 'presented') writeSession(course.session.presented.session, route.policy, edits);
     for (const [name, value] of route.headerForward) edits.set(name, value);
     if (route.forwardUser && identity.kind === 'user') for (const [name, value] of route.forwardUser(identity)) edits.set(name, value);
-    for (const [name, value] of credential.headers) edits.set(name, value);
+    for (const [name, value] of outgoing.headers) edits.set(name, value);
     const written = edits.names();
     finish(facts, course, 'ok', 'allow', 200, written);
     if (!route.extProc) return { kind: 'allow', edits } satisfies Allow;
-    const plan = makePlan({ facts, route, identity, session: course.session, message: course.message, credential: credential.credential, written, maxBody: parts.maxBody });
+    const { session, message } = course;
+    const plan = makePlan({ facts, route, identity, session, message, credential: outgoing.credential, onUnauthorized: outgoing.onUnauthorized, written, maxBody: parts.maxBody });
     return { kind: 'allow', edits, handoff: sealPlan(parts.planSealer, plan, facts.headers.get('x-request-id') ?? '') } satisfies Allow;
+  };
+
+  /** What the strategy came back with. */
+  const settle = (facts: RequestFacts, course: Course, route: Route, identity: Identity, outcome: StrategyOutcome): Decision => {
+    if (outcome.kind === 'refused') return deny(facts, course, outcome.refusal);
+    if (outcome.kind === 'write') return allow(facts, course, route, identity, outcome);
+    if (!course.message) {
+      const reading = facts.body ? readDecidedBody(facts, parts.maxBody) : undefined;
+      if (reading?.kind === 'refused') return deny(facts, course, reading.refusal);
+      if (reading?.kind === 'message') course.message = reading.message;
+    }
+    const missing = settleMissing(outcome, facts, identity, course.message, course.session, parts.connectLink);
+    if (missing.kind === 'forward') return allow(facts, course, route, identity, { headers: [], onUnauthorized: missing.onUnauthorized });
+    finish(facts, course, ACCOUNT_MISSING.reason, 'deny', missing.deny.status, []);
+    return missing.deny;
   };
 
   const judge = (facts: RequestFacts, course: Course, signal: AbortSignal): MaybePromise<Decision> => {
@@ -101,7 +122,7 @@ export function createDecider(parts: DeciderParts): Decide {
 
       const refusal = readBody(facts, course, route) ?? (teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule)) ?? refuseSession(course.session, identity);
       if (refusal) return deny(facts, course, refusal);
-      return then(route.strategy.credential(identity, signal), (credential) => allow(facts, course, route, identity, credential));
+      return then(route.strategy.credential(identity, signal), (outgoing) => settle(facts, course, route, identity, outgoing));
     });
   };
 

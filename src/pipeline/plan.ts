@@ -1,3 +1,4 @@
+import type { Deny } from '../core/decision.ts';
 import type { Identity } from '../core/identity.ts';
 import type { RequestFacts } from '../core/request-facts.ts';
 import type { Sealer } from '../core/seal.ts';
@@ -23,6 +24,8 @@ export interface Plan {
   readonly session?: SessionPlan;
   /** The backend got a credential of ours: its 401 is our affair, not the client's. */
   readonly credential?: { readonly invalidate?: unknown };
+  /** What the client hears when the backend wants a credential that the user has not connected yet. */
+  readonly onUnauthorized?: Deny;
   /** Lower-case names of response headers the client must not see. */
   readonly hide: readonly string[];
   /** JSON text of the JSON-RPC id, when `Check` saw it. */
@@ -58,6 +61,7 @@ export interface PlanInput {
   readonly session: SessionReading;
   readonly message: McpMessage | undefined;
   readonly credential: Plan['credential'];
+  readonly onUnauthorized: Deny | undefined;
   /** Lower-case names of the headers written into the request. */
   readonly written: readonly string[];
   readonly maxBody: number;
@@ -77,6 +81,7 @@ export function makePlan(input: PlanInput): Plan {
     ...(route.metaKey === undefined ? {} : { meta: { key: route.metaKey, json: metaJson(identity, policy.identityPropagation) } }),
     ...(policy.session.bind ? { session: sessionPlan(input) } : {}),
     ...(input.credential || Object.keys(policy.headerForward.secrets).length > 0 ? { credential: input.credential ?? {} } : {}),
+    ...(input.onUnauthorized === undefined ? {} : { onUnauthorized: input.onUnauthorized }),
     hide: [...HIDDEN, ...input.written.filter((name) => name !== 'mcp-session-id')],
     ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),
     audit: auditIdentity(facts, { route, identity, message }),

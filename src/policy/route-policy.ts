@@ -56,3 +56,20 @@ export function editedMetaKey(policy: RoutePolicy): string | undefined {
   const propagation = policy.identityPropagation;
   return propagation && propagation.mode !== 'headers' ? propagation.metaKey : undefined;
 }
+
+/** True when the strategy uses the user's own token at an upstream provider, so that an account must be connected. */
+export function usesUpstreamToken({ outgoingAuth }: RoutePolicy): boolean {
+  if (outgoingAuth.type === 'token_exchange') return outgoingAuth.tokenExchange.subjectProviderName !== undefined;
+  if (outgoingAuth.type === 'aws_sts') return outgoingAuth.awsSts.subjectProviderName !== undefined;
+  return outgoingAuth.type === 'upstream_inject';
+}
+
+/** True when Envoy must hand the body to `Check`: rules for tools, or an answer about a missing account (contract §5). */
+export function needsCheckBody(policy: RoutePolicy): boolean {
+  return Object.keys(policy.tools).length > 0 || usesUpstreamToken(policy);
+}
+
+/** True when the bytes of the body go into a signature, so that ext_proc must see them. */
+export function signsBody(policy: RoutePolicy): boolean {
+  return policy.outgoingAuth.type === 'aws_sts';
+}

@@ -11,6 +11,13 @@ export type StrategyOutcome =
       /** Set when the headers hold a credential, so that a 401 of the backend is ours to answer; `invalidate` goes back to the strategies then. */
       readonly credential?: { readonly invalidate?: unknown };
     }
+  /** The user has no account at the provider: contract §5 says what the client hears. */
+  | {
+      readonly kind: 'unconnected';
+      readonly provider: string;
+      readonly onMissing: 'auto' | 'elicit' | 'tool_error' | 'deny';
+      readonly unconnected: 'forward' | 'deny';
+    }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 /** The outgoing side of a route, prepared once from its `outgoingAuth`. */

@@ -9,7 +9,7 @@ const FEATURES = ['core', 'net', 'observe', 'mcp', 'authn', 'upstream', 'strateg
  * Who may import whom. A room is a folder of `src`, or a file that lies in `src` itself; everybody may import from
  * the room they are in. Features never import config or adapters, and only `app` knows all the concrete parts.
  */
-export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   net: ['core'],
   observe: ['core'],

@@ -3,9 +3,10 @@ import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { openVault } from '../../src/upstream/vault/open.ts';
 import { openSqliteStore } from '../../src/upstream/vault/sqlite.ts';
+import type { Vault } from '../../src/upstream/vault/vault.ts';
 import { startVaultProcess } from '../support/vault-process.ts';
 import { ALICE, grantContent, newKey, testTools, vaultConfig } from '../support/vault-tools.ts';
 import { countTogether, useUpTogether, writeUntilKilled } from './vault-processes.ts';
@@ -48,7 +49,13 @@ describe('sqlite vault', () => {
   });
   after(() => rm(directory, { recursive: true }));
   const newFile = () => join(directory, `vault-${++files}.db`);
-  const open = (file: string, tools = testTools()) => openVault(vaultConfig(`sqlite:${file}`, keys), tools);
+  const opened: Vault[] = [];
+  const open = async (file: string, tools = testTools()) => {
+    const vault = await openVault(vaultConfig(`sqlite:${file}`, keys), tools);
+    opened.push(vault);
+    return vault;
+  };
+  afterEach(() => Promise.all(opened.splice(0).map((vault) => vault.close())));
 
   test('is there again after it was closed', async () => {
     const file = newFile();

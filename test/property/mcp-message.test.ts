@@ -48,10 +48,9 @@ function verdict(parsed: Obj, idText: string | undefined): 'message' | 'not_json
   )
     return 'not_jsonrpc';
   if ('method' in parsed) {
-    const target =
-      { 'tools/call': inner['name'], 'prompts/get': inner['name'], 'resources/read': inner['uri'] }[String(method)] ??
-      0;
-    const targeted = ['tools/call', 'prompts/get', 'resources/read'].includes(String(method));
+    const about = typeof method === 'string' ? method : '';
+    const target = about === 'resources/read' ? inner['uri'] : inner['name'];
+    const targeted = ['tools/call', 'prompts/get', 'resources/read'].includes(about);
     const fits =
       typeof method === 'string' && method !== '' && id !== null && (!targeted || typeof target === 'string');
     return fits && !('result' in parsed) && !('error' in parsed) ? 'message' : 'not_jsonrpc';

@@ -1,6 +1,6 @@
 // scripts/run.mjs as a whole, in a small project of its own with stand-ins for npm and Envoy.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { test, type TestContext } from 'node:test';
 interface Project {
   readonly root: string;
   write(name: string, content: string, mode?: number): string;
-  start(args: readonly string[], env?: Record<string, string>): ChildProcess;
+  start(args: readonly string[], env?: Record<string, string>): ChildProcessWithoutNullStreams;
   run(args: readonly string[], env?: Record<string, string>): Promise<{ code: number; stdout: string; stderr: string }>;
 }
 
@@ -33,7 +33,7 @@ function createProject(t: TestContext): Project {
   const start: Project['start'] = (args, extra = {}) => {
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
     const own = { XDG_CACHE_HOME: join(root, 'cache'), ENVOY_BIN: envoy, REDIS_SERVER_BIN: process.execPath };
-    const PATH = `${join(root, 'bin')}:${process.env['PATH']}`;
+    const PATH = [join(root, 'bin'), dirname(process.execPath), process.env['PATH']].join(':');
     const child = spawn(process.execPath, [join(root, 'scripts', 'run.mjs'), ...args], {
       cwd: root,
       env: { ...inherited, ...own, PATH, ...extra },
@@ -49,8 +49,8 @@ function createProject(t: TestContext): Project {
   const run: Project['run'] = async (args, env) => {
     const child = start(args, env);
     const [stdout, stderr, [code]] = await Promise.all([
-      text(child.stdout ?? []),
-      text(child.stderr ?? []),
+      text(child.stdout),
+      text(child.stderr),
       once(child, 'close') as Promise<[number]>,
     ]);
     return { code, stdout, stderr };
@@ -86,11 +86,11 @@ test('passes arguments, signals and the exit code between the terminal and the d
   const project = createProject(t);
   project.write(
     'demo/main.ts',
-    "process.once('SIGTERM', () => { process.exitCode = 7; clearInterval(timer); });" +
-      "const timer: NodeJS.Timeout = setInterval(() => {}, 1000); console.log('up', process.argv.slice(2).join());",
+    "process.once('SIGTERM', () => { process.exitCode = 7; clearTimeout(timer); });" +
+      "const timer: NodeJS.Timeout = setTimeout(() => {}, 30_000); console.log('up', process.argv.slice(2).join());",
   );
   const child = project.start(['demo', '--fast', 'x']);
-  const [greeting] = (await once(child.stdout ?? child, 'data')) as [Buffer];
+  const [greeting] = (await once(child.stdout, 'data')) as [Buffer];
   assert.equal(greeting.toString(), 'up --fast,x\n');
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [7, null]);
@@ -108,7 +108,7 @@ test('installs once when two runs find node_modules out of step', async (t) => {
   );
   const runs = [project.start(['demo']), project.start(['demo'])];
   const waiting = new Promise<void>((resolve) => {
-    for (const { stderr } of runs) stderr?.on('data', (line) => String(line).includes('waiting for it') && resolve());
+    for (const { stderr } of runs) stderr.on('data', (line) => String(line).includes('waiting for it') && resolve());
   });
   const exits = Promise.all(runs.map((child) => once(child, 'exit')));
   await waiting;
@@ -136,7 +136,7 @@ test('an interrupted installation leaves no lock and ends as the signal says', a
   project.write('bin/npm', '#!/bin/sh\necho started > npm.log\nexec sleep 60\n', 0o755);
   const child = project.start(['test']);
   await new Promise<void>((resolve) => {
-    child.stderr?.on('data', (line) => String(line).includes('npm ci ...') && resolve());
+    child.stderr.on('data', (line) => String(line).includes('npm ci ...') && resolve());
   });
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [143, null]);

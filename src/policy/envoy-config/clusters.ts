@@ -6,7 +6,10 @@ export function readClusters(clusters: readonly Node[]): (name: string) => reado
   return (name) => {
     const cluster = byName.get(name);
     if (!cluster) return [];
-    const endpoints = cluster.at('load_assignment', 'endpoints').items().flatMap((locality) => locality.get('lb_endpoints').items());
+    const endpoints = cluster
+      .at('load_assignment', 'endpoints')
+      .items()
+      .flatMap((locality) => locality.get('lb_endpoints').items());
     return endpoints.flatMap((endpoint) => addressOf(endpoint.at('endpoint', 'address')) ?? []);
   };
 }

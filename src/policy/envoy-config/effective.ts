@@ -8,17 +8,18 @@ export interface FilterUse {
   readonly runs: 'yes' | 'maybe' | 'no';
   /** Where it was switched off, or could be switched on. */
   readonly switchedAt: Node;
+  /** What it calls: `grpc_service` or `http_service`. */
+  readonly service: Node;
+  /** The route has it call something else than the filter says. */
+  readonly rerouted: boolean;
 }
 
 export interface AuthzUse extends FilterUse {
-  /** `grpc_service` or `http_service` that is asked. */
-  readonly service: Node;
   /** `check_settings` of the most specific override; Envoy does not merge these. */
   readonly settings: Node | undefined;
 }
 
 export interface ProcUse extends FilterUse {
-  readonly service: Node;
   readonly mode: Node;
   /** Namespaces of dynamic metadata that it is shown. */
   readonly forwarded: Node;
@@ -45,11 +46,13 @@ export function authzOn(filter: HttpFilter, route: RouteUse): AuthzUse {
   const { on, at, messages } = switchOf(filter, route);
   const [message] = messages;
   const settings = message?.get('check_settings');
+  const service = settings && present(settings, SERVICES);
   return {
     filter,
     runs: runs(on && !message?.get('disabled').flag(), filter),
     switchedAt: at,
-    service: settings ? (present(settings, SERVICES) ?? serviceOf(filter.config)) : serviceOf(filter.config),
+    service: service ?? present(filter.config, SERVICES) ?? filter.config,
+    rerouted: service !== undefined,
     settings,
   };
 }
@@ -59,22 +62,22 @@ export function procOn(filter: HttpFilter, route: RouteUse): ProcUse {
   const { on, at, messages } = switchOf(filter, route);
   const overrides = messages.map((message) => message.get('overrides'));
   const first = (...names: string[]) => overrides.map((one) => one.at(...names)).find((node) => node.there);
+  const service = first('grpc_service');
   return {
     filter,
     runs: runs(on && !messages[0]?.get('disabled').flag(), filter),
     switchedAt: at,
-    service: first('grpc_service') ?? serviceOf(filter.config),
+    service: service ?? present(filter.config, SERVICES) ?? filter.config,
+    rerouted: service !== undefined,
     mode: first('processing_mode') ?? filter.config.get('processing_mode'),
-    forwarded: first('metadata_options', 'forwarding_namespaces')?.get('untyped') ?? filter.config.at('metadata_options', 'forwarding_namespaces', 'untyped'),
+    forwarded:
+      first('metadata_options', 'forwarding_namespaces')?.get('untyped') ??
+      filter.config.at('metadata_options', 'forwarding_namespaces', 'untyped'),
     failureModeAllow: first('failure_mode_allow') ?? filter.config.get('failure_mode_allow'),
   };
 }
 
 const SERVICES = ['grpc_service', 'http_service'];
-
-function serviceOf(config: Node): Node {
-  return present(config, SERVICES) ?? config.get('grpc_service');
-}
 
 function present(node: Node, names: readonly string[]): Node | undefined {
   return names.map((name) => node.get(name)).find((one) => one.there);

@@ -22,15 +22,24 @@ export function readFilters(list: Node, discovered: ReadonlyMap<string, Node>): 
   list.items().forEach((node, index) => {
     const name = node.get('name').text();
     const common = { index, name, node, offByDefault: node.get('disabled').flag() };
-    const typed = node.get('config_discovery').there ? (discovered.get(name) ?? node.at('config_discovery', 'default_config')) : node.get('typed_config');
+    const typed = node.get('config_discovery').there
+      ? (discovered.get(name) ?? node.at('config_discovery', 'default_config'))
+      : node.get('typed_config');
     if (!typed.there) {
-      if (node.get('config_discovery').there) found.unseen.push({ node, message: `the filter ${name} comes from a control plane`, mend: 'check the running Envoy: set `envoy.admin`' });
+      if (node.get('config_discovery').there)
+        found.unseen.push({
+          node,
+          message: `the filter ${name} comes from a control plane`,
+          mend: 'check the running Envoy: set `envoy.admin`',
+        });
       return;
     }
     const { type, message } = unpack(typed);
     const kind = KINDS[type];
     if (kind) found.filters.push({ ...common, kind, config: message, conditional: false });
-    else for (const [inner, config] of wrapped(message)) found.filters.push({ ...common, kind: inner, config, conditional: true });
+    else
+      for (const [inner, config] of wrapped(message))
+        found.filters.push({ ...common, kind: inner, config, conditional: true });
   });
   return found;
 }

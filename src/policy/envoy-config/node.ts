@@ -30,7 +30,9 @@ export class Node {
     const map = fields(this.value);
     if (map && Object.hasOwn(map, name)) return new Node(map[name], this, name);
     const camel = camelCase(name);
-    return map && camel !== name && Object.hasOwn(map, camel) ? new Node(map[camel], this, camel) : new Node(undefined, this, name);
+    return map && camel !== name && Object.hasOwn(map, camel)
+      ? new Node(map[camel], this, camel)
+      : new Node(undefined, this, name);
   }
 
   /** A key of a map, taken as it stands. */
@@ -87,7 +89,9 @@ const TYPED_STRUCTS: ReadonlySet<string> = new Set(['xds.type.v3.TypedStruct', '
 /** The message inside an Any and its type; a TypedStruct stands for the message it describes. */
 export function unpack(any: Node): { readonly type: string; readonly message: Node } {
   const type = any.type();
-  return TYPED_STRUCTS.has(type) ? { type: typeName(any.get('type_url').text()), message: any.get('value') } : { type, message: any };
+  return TYPED_STRUCTS.has(type)
+    ? { type: typeName(any.get('type_url').text()), message: any.get('value') }
+    : { type, message: any };
 }
 
 function typeName(url: string): string {
@@ -95,7 +99,9 @@ function typeName(url: string): string {
 }
 
 function fields(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined;
 }
 
 function camelCase(name: string): string {

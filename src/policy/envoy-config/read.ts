@@ -18,7 +18,14 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
   const root = new Node(document.value);
   const sources = readSources(root);
   if (sources.listeners.length === 0 && !sources.dynamic.there) {
-    return { code: 'FILE', severity: 'error', file: document.file, path: [], message: 'holds no Envoy listener', mend: 'name an Envoy bootstrap, or a saved /config_dump' };
+    return {
+      code: 'FILE',
+      severity: 'error',
+      file: document.file,
+      path: [],
+      message: 'holds no Envoy listener',
+      mend: 'name an Envoy bootstrap, or a saved /config_dump',
+    };
   }
   const unseen: Unseen[] = [];
   if (sources.listeners.length === 0 || (sources.dynamic.there && !sources.running)) {
@@ -33,7 +40,14 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
       for (const table of tablesOf(manager, sources, unseen)) routes.push(...readRoutes(table, one, unseen));
     }
   }
-  return { document, connections, routes, unseen, endpoints: readClusters(sources.clusters), runtime: readRuntime(sources.bootstrap) };
+  return {
+    document,
+    connections,
+    routes,
+    unseen,
+    endpoints: readClusters(sources.clusters),
+    runtime: readRuntime(sources.bootstrap),
+  };
 }
 
 /** The HTTP connection managers of a listener, one per filter chain. */
@@ -49,12 +63,19 @@ function managersOf(listener: Node): Node[] {
 function readManager(manager: Node, listener: Node, sources: Sources, unseen: Unseen[]): Connections {
   const { filters, unseen: hidden } = readFilters(manager.get('http_filters'), sources.discovered);
   unseen.push(...hidden);
-  const upgrades = manager.get('upgrade_configs').items().filter((upgrade) => upgrade.get('filters').items().length > 0);
+  const upgrades = manager
+    .get('upgrade_configs')
+    .items()
+    .filter((upgrade) => upgrade.get('filters').items().length > 0);
   return {
     manager,
     listener,
     filters,
-    upgrades: upgrades.map((node) => ({ node, type: node.get('upgrade_type').text(), filters: readFilters(node.get('filters'), sources.discovered).filters })),
+    upgrades: upgrades.map((node) => ({
+      node,
+      type: node.get('upgrade_type').text(),
+      filters: readFilters(node.get('filters'), sources.discovered).filters,
+    })),
   };
 }
 
@@ -65,8 +86,17 @@ function tablesOf(manager: Node, sources: Sources, unseen: Unseen[]): Node[] {
   const scoped = manager.get('scoped_routes');
   if (scoped.there) {
     const scopes = scoped.at('scoped_route_configurations_list', 'scoped_route_configurations').items();
-    if (scopes.length === 0) unseen.push({ node: scoped, message: 'route scopes come from a control plane', mend: 'read them with the control plane’s own tools: /config_dump is not enough here' });
-    return scopes.flatMap((scope) => (scope.get('route_configuration').there ? [scope.get('route_configuration')] : byName(scope.get('route_configuration_name'), sources, unseen)));
+    if (scopes.length === 0)
+      unseen.push({
+        node: scoped,
+        message: 'route scopes come from a control plane',
+        mend: 'read them with the control plane’s own tools: /config_dump is not enough here',
+      });
+    return scopes.flatMap((scope) =>
+      scope.get('route_configuration').there
+        ? [scope.get('route_configuration')]
+        : byName(scope.get('route_configuration_name'), sources, unseen),
+    );
   }
   return byName(manager.at('rds', 'route_config_name'), sources, unseen);
 }
@@ -74,6 +104,10 @@ function tablesOf(manager: Node, sources: Sources, unseen: Unseen[]): Node[] {
 function byName(name: Node, sources: Sources, unseen: Unseen[]): Node[] {
   const table = sources.tables.get(name.text());
   if (table) return [table];
-  unseen.push({ node: name, message: `the route table \`${name.text()}\` comes from a control plane, so its routes are not checked`, mend: FROM_ADMIN });
+  unseen.push({
+    node: name,
+    message: `the route table \`${name.text()}\` comes from a control plane, so its routes are not checked`,
+    mend: FROM_ADMIN,
+  });
   return [];
 }

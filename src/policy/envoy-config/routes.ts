@@ -7,16 +7,29 @@ type Level = ReadonlyMap<string, Override>;
 
 /** Every route of a route table as `connections` sees it. */
 export function readRoutes(table: Node, connections: Connections, unseen: Unseen[]): RouteUse[] {
-  if (table.get('vhds').there) unseen.push({ node: table, message: 'virtual hosts of this route table come from a control plane', mend: FROM_ADMIN });
-  const tableLevel = readOverrides(table);
-  return table.get('virtual_hosts').items().flatMap((virtualHost) => {
-    const levels = [readOverrides(virtualHost), tableLevel];
-    const routes = [...virtualHost.get('routes').items(), ...routesInMatcher(virtualHost.get('matcher'))];
-    return routes.flatMap((node) => {
-      if (node.get('route_specifiers').there) unseen.push({ node, message: 'a plugin may replace this route for each request', mend: 'make sure that it keeps the filters and metadata of the route' });
-      return readRoute(node, virtualHost, levels, connections);
+  if (table.get('vhds').there)
+    unseen.push({
+      node: table,
+      message: 'virtual hosts of this route table come from a control plane',
+      mend: FROM_ADMIN,
     });
-  });
+  const tableLevel = readOverrides(table);
+  return table
+    .get('virtual_hosts')
+    .items()
+    .flatMap((virtualHost) => {
+      const levels = [readOverrides(virtualHost), tableLevel];
+      const routes = [...virtualHost.get('routes').items(), ...routesInMatcher(virtualHost.get('matcher'))];
+      return routes.flatMap((node) => {
+        if (node.get('route_specifiers').there)
+          unseen.push({
+            node,
+            message: 'a plugin may replace this route for each request',
+            mend: 'make sure that it keeps the filters and metadata of the route',
+          });
+        return readRoute(node, virtualHost, levels, connections);
+      });
+    });
 }
 
 export const FROM_ADMIN = 'check the running Envoy: set `envoy.admin`, or check a saved /config_dump';
@@ -38,7 +51,9 @@ function readRoute(node: Node, virtualHost: Node, outer: readonly Level[], conne
   const weighted = node.at('route', 'weighted_clusters', 'clusters').items();
   const withOwn = weighted.filter((cluster) => cluster.get('typed_per_filter_config').there);
   if (withOwn.length === 0) return [use([own, ...outer], '')];
-  const uses = withOwn.map((cluster) => use([readOverrides(cluster), own, ...outer], `, weighted cluster ${cluster.get('name').text()}`));
+  const uses = withOwn.map((cluster) =>
+    use([readOverrides(cluster), own, ...outer], `, weighted cluster ${cluster.get('name').text()}`),
+  );
   return withOwn.length < weighted.length ? [use([own, ...outer], ''), ...uses] : uses;
 }
 
@@ -47,7 +62,8 @@ function* routesInMatcher(node: Node): Iterable<Node> {
   const { type, message } = unpack(node);
   if (type === 'envoy.config.route.v3.Route') yield message;
   else if (type === 'envoy.config.route.v3.RouteList') yield* message.get('routes').items();
-  else for (const child of [...node.items(), ...node.entries().map(([, entry]) => entry)]) yield* routesInMatcher(child);
+  else
+    for (const child of [...node.items(), ...node.entries().map(([, entry]) => entry)]) yield* routesInMatcher(child);
 }
 
 const PATHS = ['path', 'prefix', 'path_separated_prefix'];

@@ -37,17 +37,37 @@ function ofDump(root: Node): Sources {
   const configs = root.get('configs').items();
   const dump = (name: string) => configs.filter((config) => config.type() === `envoy.admin.v3.${name}`);
   const all = (name: string, list: string, ...inner: string[]) =>
-    dump(name).flatMap((config) => config.get(list).items().map((item) => unpack(item.at(...inner)).message).filter((node) => node.there));
+    dump(name).flatMap((config) =>
+      config
+        .get(list)
+        .items()
+        .map((item) => unpack(item.at(...inner)).message)
+        .filter((node) => node.there),
+    );
   // A masked dump may lack it; then nothing is known of it.
   const bootstrap = dump('BootstrapConfigDump')[0]?.get('bootstrap') ?? root.get('bootstrap');
-  const tables = [...all('RoutesConfigDump', 'static_route_configs', 'route_config'), ...all('RoutesConfigDump', 'dynamic_route_configs', 'route_config')];
+  const tables = [
+    ...all('RoutesConfigDump', 'static_route_configs', 'route_config'),
+    ...all('RoutesConfigDump', 'dynamic_route_configs', 'route_config'),
+  ];
   return {
     running: true,
     bootstrap,
-    listeners: [...all('ListenersConfigDump', 'static_listeners', 'listener'), ...all('ListenersConfigDump', 'dynamic_listeners', 'active_state', 'listener')],
-    clusters: [...all('ClustersConfigDump', 'static_clusters', 'cluster'), ...all('ClustersConfigDump', 'dynamic_active_clusters', 'cluster')],
+    listeners: [
+      ...all('ListenersConfigDump', 'static_listeners', 'listener'),
+      ...all('ListenersConfigDump', 'dynamic_listeners', 'active_state', 'listener'),
+    ],
+    clusters: [
+      ...all('ClustersConfigDump', 'static_clusters', 'cluster'),
+      ...all('ClustersConfigDump', 'dynamic_active_clusters', 'cluster'),
+    ],
     tables: new Map(tables.map((table) => [table.get('name').text(), table])),
-    discovered: new Map(all('EcdsConfigDump', 'ecds_filters', 'ecds_filter').map((filter) => [filter.get('name').text(), filter.get('typed_config')])),
+    discovered: new Map(
+      all('EcdsConfigDump', 'ecds_filters', 'ecds_filter').map((filter) => [
+        filter.get('name').text(),
+        filter.get('typed_config'),
+      ]),
+    ),
     dynamic: bootstrap.at('dynamic_resources', 'lds_config'),
   };
 }

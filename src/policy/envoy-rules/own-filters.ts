@@ -19,14 +19,21 @@ export interface OwnFilters {
  * of its ext_authz filters does either, all of them are taken for ours, so that what is missing can be told.
  * ext_proc: those that call what our ext_authz calls, or `server.grpc`.
  */
-export function ownFilters(connections: Connections, hasPolicies: boolean, model: EnvoyModel, limits: Limits): OwnFilters {
+export function ownFilters(
+  connections: Connections,
+  hasPolicies: boolean,
+  model: EnvoyModel,
+  limits: Limits,
+): OwnFilters {
   const authz = connections.filters.filter((filter) => filter.kind === 'ext_authz');
   const service = (filter: HttpFilter) => filter.config.get('grpc_service');
   const known = authz.filter((filter) => forwardsPolicy(filter) || callsUs(service(filter), model, limits));
   const own = known.length > 0 || !hasPolicies ? known : authz;
   const destinations = new Set(own.map((filter) => destinationOf(service(filter))).filter((text) => text !== ''));
   const proc = connections.filters.filter(
-    (filter) => filter.kind === 'ext_proc' && (destinations.has(destinationOf(service(filter))) || callsUs(service(filter), model, limits)),
+    (filter) =>
+      filter.kind === 'ext_proc' &&
+      (destinations.has(destinationOf(service(filter))) || callsUs(service(filter), model, limits)),
   );
   return { authz: own, proc, destinations };
 }
@@ -41,19 +48,20 @@ function callsUs(service: Node, model: EnvoyModel, limits: Limits): boolean {
   return model.endpoints(service.at('envoy_grpc', 'cluster_name').text()).includes(limits.grpcAddress);
 }
 
-/** Our filters on one route. One whose calls the route sends to another service does not run there. */
-export function filtersOn(route: RouteUse, own: OwnFilters, model: EnvoyModel, limits: Limits): { authz: AuthzUse[]; proc: ProcUse[] } {
+/** Our filters on one route. One whose calls the route sends to another service does not run there for us. */
+export function filtersOn(
+  route: RouteUse,
+  own: OwnFilters,
+  model: EnvoyModel,
+  limits: Limits,
+): { authz: AuthzUse[]; proc: ProcUse[] } {
   const ours = <T extends AuthzUse | ProcUse>(use: T): T => {
-    const same = own.destinations.has(destinationOf(use.service)) || callsUs(use.service, model, limits);
-    const overridden = use.service.path.length > use.filter.node.path.length && !startsWith(use.service.path, use.filter.node.path);
-    return same || !overridden ? use : { ...use, runs: 'no', switchedAt: use.service };
+    const elsewhere =
+      use.rerouted && !own.destinations.has(destinationOf(use.service)) && !callsUs(use.service, model, limits);
+    return elsewhere ? { ...use, runs: 'no', switchedAt: use.service } : use;
   };
   return {
     authz: own.authz.map((filter) => ours(authzOn(filter, route))),
     proc: own.proc.map((filter) => ours(procOn(filter, route))),
   };
-}
-
-function startsWith(path: readonly unknown[], start: readonly unknown[]): boolean {
-  return start.every((key, index) => path[index] === key);
 }

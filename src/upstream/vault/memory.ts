@@ -3,11 +3,13 @@ import type { Store, StoredRecord } from './store.ts';
 import { VaultError } from './vault-error.ts';
 
 const PAGE = 500;
-/** Leases and used-up keys at one time; expired ones are removed before it is reached. */
 const MAX_HELD = 1_000_000;
 
-/** Keeps everything in this process: for one replica, and gone when it ends. */
-export function createMemoryStore(clock: Clock): Store {
+/**
+ * Keeps everything in this process: for one replica, and gone when it ends.
+ * @param maxHeld leases and used-up keys at one time
+ */
+export function createMemoryStore(clock: Clock, maxHeld = MAX_HELD): Store {
   const records = new Map<string, StoredRecord>();
   const held = new Map<string, { readonly token: string; readonly untilMs: number }>();
   let sweepAtSize = 1_024;
@@ -17,10 +19,10 @@ export function createMemoryStore(clock: Clock): Store {
   function sweep(nowMs: number): void {
     if (nowMs >= fullUntilMs) {
       for (const [name, { untilMs }] of held) if (untilMs <= nowMs) held.delete(name);
-      sweepAtSize = Math.min(MAX_HELD, Math.max(1_024, held.size * 2));
-      if (held.size >= MAX_HELD) fullUntilMs = nowMs + 1_000;
+      sweepAtSize = Math.min(maxHeld, Math.max(1_024, held.size * 2));
+      if (held.size >= maxHeld) fullUntilMs = nowMs + 1_000;
     }
-    if (held.size >= MAX_HELD)
+    if (held.size >= maxHeld)
       throw new VaultError('unavailable', `the memory store already holds ${held.size} leases and used-up keys`);
   }
 

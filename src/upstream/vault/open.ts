@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Tools } from '../../core/ports.ts';
 import { createSealer, decodeKey } from '../../core/seal.ts';
-import type { SealKey } from '../../core/seal.ts';
+import type { SealKey, Sealer } from '../../core/seal.ts';
 import type { VaultConfig } from '../schema.ts';
 import { createMemoryStore } from './memory.ts';
 import { OPERATION_LIMIT_MS, createRun } from './operations.ts';
@@ -16,7 +16,7 @@ import type { Vault } from './vault.ts';
  * @throws when a key is not 32 bytes, a lasting store has no keys, or an SQLite file cannot be used; says what to change
  */
 export async function openVault(config: VaultConfig, tools: Tools): Promise<Vault> {
-  const sealer = createSealer(keysOf(config), 'vault');
+  const sealer = sealerOf(config);
   return createVault(await openStore(config.store, tools), sealer, createRun(tools.metrics, OPERATION_LIMIT_MS));
 }
 
@@ -31,16 +31,19 @@ async function openStore(store: string, tools: Tools): Promise<Store> {
   }
 }
 
-function keysOf(config: VaultConfig): SealKey[] {
-  const keys = config.keys.map(({ id, key }) => {
-    const bytes = decodeKey(key.reveal());
-    if (!bytes)
-      throw new Error(`vault.keys: "${id}" must be 32 bytes in base64, as \`openssl rand -base64 32\` prints them`);
-    return { id, key: bytes };
-  });
-  if (keys.length > 0) return keys;
-  if (config.store !== 'memory')
-    throw new Error('vault.keys must hold a key: grants outlive this process in that store');
-  // What is kept in memory ends with the process, so may the key.
-  return [{ id: 'process', key: randomBytes(32) }];
+function sealerOf({ store, keys }: VaultConfig): Sealer {
+  // What is kept in memory ends with the process, so may its key.
+  if (keys.length === 0 && store === 'memory') return createSealer([{ id: 'process', key: randomBytes(32) }], 'vault');
+  if (keys.length === 0) throw new Error('vault.keys must hold a key: grants outlive this process in that store');
+  try {
+    return createSealer(keys.map(sealKey), 'vault');
+  } catch (error) {
+    throw new Error(`vault.keys: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function sealKey({ id, key }: VaultConfig['keys'][number]): SealKey {
+  const bytes = decodeKey(key.reveal());
+  if (!bytes) throw new Error(`"${id}" must be 32 bytes in base64, as \`openssl rand -base64 32\` prints them`);
+  return { id, key: bytes };
 }

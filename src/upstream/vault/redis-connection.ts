@@ -1,51 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '../../core/ports.ts';
 import { VaultError } from './vault-error.ts';
 
 const CONNECT_LIMIT_MS = 2_000;
-/** A connection is given up after this long without a byte; pings keep a healthy one from being silent. */
-const SILENCE_LIMIT_MS = 3_000;
 const PING_EVERY_MS = 1_000;
+/** A connection on which a ping stays without answer for this long is given up. */
+const SILENCE_LIMIT_MS = 3_000;
 const BACK_OFF_MS = { first: 50, most: 2_000, jitter: 200 };
 const MAX_WAITING = 10_000;
 const CLOSE_LIMIT_MS = 1_000;
 
 export interface RedisConnection {
-  /** @throws VaultError `unavailable`: at once while there is no connection */
+  /** @throws VaultError `unavailable`: at once while Redis is known not to answer */
   command(...args: readonly string[]): Promise<unknown>;
   close(): Promise<void>;
 }
 
 /**
  * Connects, and reconnects for as long as it takes. Commands never wait for a connection: who asks while Redis is
- * away hears so at once. Returns when connected, or after a moment when Redis does not answer yet.
- * @param onReady called after every connect
+ * away hears so at once. Returns when Redis answers, or after a moment when it does not.
+ * @param onAnswering called whenever Redis begins to answer
  * @throws when the URL is not usable; never repeats the URL, which may hold a password
  */
 export async function connectRedis(
   url: string,
   log: Log,
-  onReady: (connection: RedisConnection) => void,
+  onAnswering: (connection: RedisConnection) => void,
 ): Promise<RedisConnection> {
   const store = nameOf(url);
   const { createClient } = await import('redis'); // a large package that other stores do without
-  const client = createClient({
-    url,
-    RESP: 2, // all we need, and understood by every server and proxy
-    disableOfflineQueue: true,
-    commandsQueueMaxLength: MAX_WAITING,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    pingInterval: PING_EVERY_MS,
-    socket: {
-      connectTimeout: CONNECT_LIMIT_MS,
-      socketTimeout: SILENCE_LIMIT_MS,
-      reconnectStrategy: (retries) =>
-        Math.min(BACK_OFF_MS.first * 2 ** Math.min(retries, 10), BACK_OFF_MS.most) + Math.random() * BACK_OFF_MS.jitter,
-    },
+  let firstAnswer = () => {};
+  const answered = new Promise<void>((resolve) => {
+    firstAnswer = resolve;
   });
+  let answering: boolean | undefined;
+  let watch = 0;
+  let closed = false;
 
   const connection: RedisConnection = {
     command: async (...args) => {
+      if (!answering) throw new VaultError('unavailable', 'Redis does not answer');
       try {
         return await client.sendCommand(args);
       } catch (error) {
@@ -53,40 +47,99 @@ export async function connectRedis(
       }
     },
     close: async () => {
-      if (client.isReady) await within(CLOSE_LIMIT_MS, client.close());
+      closed = true;
+      if (answering) await within(CLOSE_LIMIT_MS, client.close());
+      answering = false;
       client.destroy();
     },
   };
 
-  let up: boolean | undefined;
-  client.on('error', (error: unknown) => {
-    if (up !== false && client.isOpen) log.warn('the vault store does not answer', { store, reason: reasonOf(error) });
-    up = false;
-  });
-  const ready = new Promise<void>((resolve) => {
-    client.on('ready', () => {
-      if (up === false) log.info('the vault store answers again', { store });
-      up = true;
-      onReady(connection);
-      resolve();
+  function connect() {
+    const next = createClient({
+      url,
+      RESP: 2, // all we need, and understood by every server and proxy
+      disableOfflineQueue: true,
+      commandsQueueMaxLength: MAX_WAITING,
+      disableClientInfo: true,
+      maintNotifications: 'disabled',
+      socket: { connectTimeout: CONNECT_LIMIT_MS, reconnectStrategy: backOffMs },
     });
-  });
-  client.connect().catch(() => {}); // it only ends when we close; each failure is told as an `error` event
-  await within(CONNECT_LIMIT_MS, ready);
+    next.on('error', (error: unknown) => lost(reasonOf(error)));
+    next.on('ready', () => void keepAsking(next, ++watch));
+    next.connect().catch(() => {}); // ends when we close; each failure is told as an `error` event
+    return next;
+  }
+  let client = connect();
+
+  /**
+   * Only an answered ping says that Redis is there: a server that hangs, or a network that swallows packets, leaves
+   * the connection open for many minutes.
+   */
+  async function keepAsking(asked: typeof client, turn: number): Promise<void> {
+    while (!closed && turn === watch) {
+      const outcome = await pingOf(asked);
+      if (closed || turn !== watch) return;
+      if (outcome === 'pong') found();
+      else lost(outcome);
+      if (outcome === 'silence') {
+        asked.destroy();
+        client = connect();
+        return;
+      }
+      await delay(PING_EVERY_MS, undefined, { ref: false });
+    }
+  }
+
+  function found(): void {
+    if (answering) return;
+    if (answering === false) log.info('the vault store answers again', { store });
+    answering = true;
+    firstAnswer();
+    onAnswering(connection);
+  }
+
+  function lost(reason: string): void {
+    if (answering !== false && !closed) log.warn('the vault store does not answer', { store, reason });
+    answering = false;
+  }
+
+  await within(CONNECT_LIMIT_MS, answered);
   return connection;
+}
+
+function backOffMs(retries: number): number {
+  return (
+    Math.min(BACK_OFF_MS.first * 2 ** Math.min(retries, 10), BACK_OFF_MS.most) + Math.random() * BACK_OFF_MS.jitter
+  );
+}
+
+/** `pong`, `silence`, or why it failed: `LOADING`, `NOAUTH`, a lost connection. */
+async function pingOf(client: { sendCommand(args: string[]): Promise<unknown> }): Promise<string> {
+  let outcome = 'silence';
+  const asked = client.sendCommand(['PING']).then(
+    () => {
+      outcome = 'pong';
+    },
+    (error: unknown) => {
+      outcome = reasonOf(error);
+    },
+  );
+  await within(SILENCE_LIMIT_MS, asked);
+  return outcome;
 }
 
 /** Server and database, without user and password. */
 function nameOf(url: string): string {
   if (!URL.canParse(url)) throw new Error('vault.store is not a redis:// or rediss:// URL');
   const { protocol, host, pathname, search } = new URL(url);
-  if (!host || !/^\/?\d{0,5}$/.test(pathname) || search)
+  if (!host || !/^\/?\d{0,5}$/.test(pathname) || search) {
     throw new Error('vault.store must look like redis://[user:password@]host[:port][/database]');
+  }
   return `${protocol}//${host}${pathname}`;
 }
 
 /** Why a command failed, in a word. Redis repeats arguments in some of its error texts, so only their first word counts. */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
   const { code } = error as { code?: unknown };
   if (typeof code === 'string') return code;

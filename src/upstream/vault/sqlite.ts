@@ -13,25 +13,27 @@ const BUSY_LIMIT_MS = 1_500;
  * One file, for any number of processes on one machine (SQLite's locks do not work on network file systems).
  * An acknowledged write survives `kill -9` and power cuts.
  * @param path relative paths count from the working directory
+ * @param start starts the thread that has the file open
  * @throws when Node has no `node:sqlite`, or the file cannot be used; says why
  */
 export async function openSqliteStore(
   path: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
+  start: typeof startSqliteThread = startSqliteThread,
 ): Promise<Store> {
   if (!isBuiltin('node:sqlite'))
     throw new Error(`the SQLite store needs Node 22.5 or newer, this is ${process.version}`);
   const file = resolve(path);
   createPrivately(file, log);
   const input = { path: file, busyLimitMs: BUSY_LIMIT_MS };
-  let thread: SqliteThread = await startSqliteThread(input);
+  let thread: SqliteThread = await start(input);
   let restart: Promise<SqliteThread> | undefined;
   let closed = false;
 
   /** The thread, or a new one when it died. */
   const alive = async (): Promise<SqliteThread> => {
     if (!thread.ended || closed) return thread;
-    restart ??= startSqliteThread(input).finally(() => {
+    restart ??= start(input).finally(() => {
       restart = undefined;
     });
     thread = await restart;

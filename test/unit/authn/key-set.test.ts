@@ -90,6 +90,21 @@ describe('keys of an issuer', { timeout: 20_000 }, () => {
       assert.deepEqual(idp.requests, { discovery: 1, jwks: 2 });
     });
 
+    test('whoever comes while it is being looked for waits for the same fetch', async () => {
+      const keys = keySet();
+      await keys.warm();
+      await idp.rotate();
+      const release = idp.hold();
+      const first = ask(keys);
+      const arrived = ask(keys, 'made-up'); // by now the fetch is under way
+      const second = ask(keys);
+      release();
+      isKeys(await first);
+      isKeys(await second);
+      isRefused(await arrived, 'token_key_unknown');
+      assert.equal(idp.requests.jwks, 2);
+    });
+
     test('200 made-up kids at once, and 200 in a row, cause one fetch', async () => {
       const keys = keySet();
       await keys.warm();

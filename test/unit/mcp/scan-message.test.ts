@@ -75,6 +75,7 @@ describe('what a message says', () => {
   const capabilities: [string, boolean][] = [
     ['{"elicitation":{"url":{}}}', true],
     ['{"x":{"url":{}},"elicitation":{"form":{},"url":{"a":[1]}}}', true],
+    [String.raw`{"\u0065licitation":{"\u0075\u0072\u006c":{}}}`, true],
     ['{"elicitation":{}}', false],
     ['{"elicitation":{"url":true}}', false],
     ['{"elicitation":{"form":{"url":{}}}}', false],

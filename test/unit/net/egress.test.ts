@@ -146,6 +146,18 @@ describe('where it goes', { timeout: 20_000 }, () => {
   }
 });
 
+test('the connection of a redirect is closed, not kept waiting for a body that nobody reads', {
+  timeout: 10_000,
+}, async () => {
+  let closed: Promise<unknown> | undefined;
+  const origin = await serve((request, response) => {
+    closed = once(request.socket, 'close');
+    response.writeHead(302, { location: '/' }).write('and so on');
+  });
+  await failsWith(make().egress.fetch(origin, GET), 'redirect');
+  await closed;
+});
+
 describe('limits', { timeout: 20_000 }, () => {
   test('time: no answer', async () => {
     const origin = await serve(() => {});

@@ -1,0 +1,90 @@
+import type { Node } from '../envoy-config/node.ts';
+import type { RouteUse } from '../envoy-config/model.ts';
+import { editedMetaKey, needsCheckBody, signsBody } from '../route-policy.ts';
+import type { EnvoyRule } from './context.ts';
+import type { Finding } from './finding.ts';
+
+/** V-23: a route whose requests are judged by their body, which `Check` does not get, or not as it was sent. */
+export const bodyInCheck: EnvoyRule = ({ route, policy, authz }) => {
+  if (!needsCheckBody(policy)) return [];
+  return authz.flatMap((use): Finding[] => {
+    if (use.runs === 'no') return [];
+    const findings: Finding[] = [];
+    const fault = (node: Node, message: string, mend: string) =>
+      findings.push({ code: 'V-23', severity: 'error', node, message, mend, route: route.label });
+    const body = use.filter.config.get('with_request_body');
+    const own = use.settings?.get('with_request_body');
+    if (!body.there) {
+      fault(
+        body,
+        'the route needs the body to decide, but ext_authz does not buffer it',
+        'add `with_request_body: {max_request_bytes: 4194304, allow_partial_message: false, pack_as_bytes: true}` to the filter',
+      );
+    } else if (!body.get('pack_as_bytes').flag()) {
+      // Of a per-route `with_request_body` Envoy 1.40 ignores it, so it must stand at the filter.
+      fault(
+        body.get('pack_as_bytes'),
+        'the route needs the body to decide, and as text it arrives changed where it is not UTF-8',
+        'add `pack_as_bytes: true` at the filter',
+      );
+    }
+    const partial = (own?.there ? own : body).get('allow_partial_message');
+    if (partial.flag())
+      fault(
+        partial,
+        'the route needs the whole body to decide, and `allow_partial_message` cuts it',
+        'set `allow_partial_message: false`',
+      );
+    const disabled = use.settings?.get('disable_request_body_buffering');
+    if (disabled?.flag())
+      fault(
+        disabled,
+        'the route needs the body to decide, but switches buffering off',
+        'remove `disable_request_body_buffering`',
+      );
+    return findings;
+  });
+};
+
+/** Envoy's default for `per_connection_buffer_limit_bytes`. */
+const DEFAULT_BUFFER = 1024 * 1024;
+
+/** V-29: buffers smaller than the bodies that are asked for: requests fail, or hang (Envoy 1.40, ext_proc). */
+export const bufferLimits: EnvoyRule = ({ route, policy, authz, limits }) => {
+  const asked = authz.flatMap((use) => {
+    const bytes = [
+      use.settings?.at('with_request_body', 'max_request_bytes').number(),
+      use.filter.config.at('with_request_body', 'max_request_bytes').number(),
+    ];
+    return needsCheckBody(policy) && use.runs !== 'no' ? (bytes.find((one) => one !== undefined) ?? []) : [];
+  });
+  if (editedMetaKey(policy) !== undefined || signsBody(policy)) asked.push(limits.maxBody);
+  const needed = Math.max(0, ...asked);
+  const { node, bytes } = bufferOf(route);
+  if (bytes >= needed) return [];
+  const message = `the buffer holds ${bytes} bytes${node.there ? '' : ' (the default)'}, but bodies of up to ${needed} bytes are asked for`;
+  return [
+    {
+      code: 'V-29',
+      severity: 'error',
+      node,
+      message,
+      mend: `set \`per_connection_buffer_limit_bytes\` of the listener to more than ${needed}`,
+      route: route.label,
+    },
+  ];
+};
+
+/** The setting that bounds the body of a request, and its value. */
+function bufferOf({ node, virtualHost, connections }: RouteUse): { node: Node; bytes: number } {
+  for (const level of [node, virtualHost]) {
+    const own = level.get('request_body_buffer_limit');
+    if (own.there) return { node: own, bytes: own.number() ?? 0 };
+  }
+  const listener = connections.listener.get('per_connection_buffer_limit_bytes');
+  const limit = { node: listener, bytes: listener.number() ?? DEFAULT_BUFFER };
+  const lower = [node, virtualHost]
+    .map((level) => level.get('per_request_buffer_limit_bytes'))
+    .find((one) => one.there);
+  return lower && (lower.number() ?? 0) < limit.bytes ? { node: lower, bytes: lower.number() ?? 0 } : limit;
+}
