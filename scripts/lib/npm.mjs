@@ -15,7 +15,10 @@ export function npmFailure(message, outcome, otherwise) {
   }
   const output = outcome.stderr || outcome.stdout;
   if (/code EUSAGE/.test(output)) {
-    const advice = ['package.json and package-lock.json do not fit together: run npm install, then commit both.'];
+    const advice = [
+      'package.json and package-lock.json do not fit together: run npm install, then commit both.',
+      'If what is missing are packages for other platforms: run node scripts/complete-lock.mjs.',
+    ];
     return new SetupError(message, advice, output);
   }
   return new SetupError(

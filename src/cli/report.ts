@@ -52,13 +52,9 @@ function fileName(file: string, cwd: string): string {
   return short === '' || short.startsWith('..') ? file : short;
 }
 
-/** Names come from files of others: nothing in them may move the cursor of a terminal. */
+/** Names come from files of others: nothing in them may move the cursor of a terminal, or turn the direction of text. */
 function visible(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
 const CODES = { error: 31, warning: 33, dim: 2 } as const;

@@ -21,8 +21,12 @@ export type DocumentName = keyof typeof DOCUMENTS;
 
 /** JSON Schema (2020-12) of what people write, so before defaults and transforms. */
 export function jsonSchemaOf(name: DocumentName): Record<string, unknown> {
-  const { schema, title } = DOCUMENTS[name];
-  const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' });
+  const { schema: document, title } = DOCUMENTS[name];
+  const { $schema, ...rest } = z.toJSONSchema(document, {
+    io: 'input',
+    unrepresentable: 'any',
+    target: 'draft-2020-12',
+  });
   return { $schema, $id: `urn:envoy-mcp-identity:schema:${name}`, title, ...rest };
 }
 

@@ -30,16 +30,7 @@ const MESSAGE_RULES = {
 };
 const PARAMS_RULES = {
   where: 'params',
-  known: new KnownKeys([
-    'name',
-    'arguments',
-    '_meta',
-    'uri',
-    'taskId',
-    'inputResponses',
-    'protocolVersion',
-    'capabilities',
-  ]),
+  known: new KnownKeys(['name', 'arguments', '_meta', 'uri', 'taskId', 'inputResponses', 'capabilities']),
 };
 // Python's mcp-types 2.x (pydantic populate_by_name) and Rust's pmcp (a serde alias) take `meta` for `_meta`.
 const EDITED_PARAMS_RULES = {

@@ -155,7 +155,10 @@ export function grantCases(contract: Contract): void {
   test('a long list streams, each grant once', async () => {
     const vault = await contract.open();
     const users = Array.from({ length: 1_234 }, (_, i) => `user-${i}`);
-    await Promise.all(users.map((subject) => vault.create({ ...ALICE, subject }, grantContent())));
+    for (let i = 0; i < users.length; i += 50) {
+      const some = users.slice(i, i + 50);
+      await Promise.all(some.map((subject) => vault.create({ ...ALICE, subject }, grantContent())));
+    }
     const seen = new Set<string>();
     for await (const entry of vault.list()) seen.add((entry as ListedGrant).subject);
     assert.deepEqual(seen, new Set(users));

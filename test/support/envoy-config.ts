@@ -5,6 +5,8 @@ export interface TestRoute {
   /** Overrides in `typed_per_filter_config`. */
   readonly perFilter?: Record<string, unknown>;
   readonly rewrite?: string;
+  /** Port of another backend than the recording one. */
+  readonly port?: number;
 }
 
 export interface EnvoyPorts {
@@ -113,7 +115,7 @@ export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], opt
                             toService({ path_separated_prefix: '/connect' }),
                             ...routes.map((route) => ({
                               match: { path_separated_prefix: route.prefix },
-                              route: { cluster: 'backend', timeout: '0s', ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}) },
+                              route: { cluster: route.port ? `backend_${route.port}` : 'backend', timeout: '0s', ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}) },
                               ...(route.policy ? { metadata: { filter_metadata: { 'mcp.identity': route.policy } } } : {}),
                               ...(route.perFilter ? { typed_per_filter_config: route.perFilter } : {}),
                             })),
@@ -139,6 +141,7 @@ export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], opt
         }),
         cluster('identity_http', [ports.http]),
         cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
+        ...new Set(routes.flatMap((route) => route.port ?? [])).values().map((port) => cluster(`backend_${port}`, [port])),
       ],
     },
   };

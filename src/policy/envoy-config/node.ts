@@ -5,19 +5,22 @@ import type { Path } from '../../core/schema-shape.ts';
  * the `.proto` files; the spelling of proto JSON (`virtualHosts`) is found as well.
  */
 export class Node {
+  /** Spellings of the few field names that are asked for, again and again. */
+  static readonly #camel = new Map<string, string>();
+
   readonly value: unknown;
-  readonly #parent: Node | undefined;
+  readonly parent: Node | undefined;
   readonly #key: string | number;
 
   constructor(value: unknown, parent?: Node, key: string | number = '') {
     this.value = value;
-    this.#parent = parent;
+    this.parent = parent;
     this.#key = key;
   }
 
   get path(): Path {
-    const path: (string | number)[] = [];
-    for (let at: Node = this; at.#parent; at = at.#parent) path.push(at.#key);
+    const path: (string | number)[] = this.parent ? [this.#key] : [];
+    for (let at = this.parent; at?.parent; at = at.parent) path.push(at.#key);
     return path.reverse();
   }
 
@@ -28,11 +31,19 @@ export class Node {
 
   get(name: string): Node {
     const map = fields(this.value);
-    if (map && Object.hasOwn(map, name)) return new Node(map[name], this, name);
-    const camel = camelCase(name);
-    return map && camel !== name && Object.hasOwn(map, camel)
-      ? new Node(map[camel], this, camel)
-      : new Node(undefined, this, name);
+    if (!map) return new Node(undefined, this, name);
+    if (Object.hasOwn(map, name)) return new Node(map[name], this, name);
+    const camel = name.includes('_') ? Node.#camelCase(name) : name;
+    return Object.hasOwn(map, camel) ? new Node(map[camel], this, camel) : new Node(undefined, this, name);
+  }
+
+  static #camelCase(name: string): string {
+    let camel = Node.#camel.get(name);
+    if (camel === undefined) {
+      camel = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+      Node.#camel.set(name, camel);
+    }
+    return camel;
   }
 
   /** A key of a map, taken as it stands. */
@@ -102,8 +113,4 @@ function fields(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)
     : undefined;
-}
-
-function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -75,10 +75,11 @@ export async function connectRedis(
    * Only an answered ping says that Redis is there: a server that hangs, or a network that swallows packets, leaves
    * the connection open for many minutes.
    */
+  const current = (turn: number) => !closed && turn === watch;
   async function keepAsking(asked: typeof client, turn: number): Promise<void> {
-    while (!closed && turn === watch) {
+    while (current(turn)) {
       const outcome = await pingOf(asked);
-      if (closed || turn !== watch) return;
+      if (!current(turn)) return;
       if (outcome === 'pong') found();
       else lost(outcome);
       if (outcome === 'silence') {

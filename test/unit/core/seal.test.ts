@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { MAX_SEALED_BYTES, createSealer, decodeKey } from '../../../src/core/seal.ts';
 import type { SealKey, Sealer } from '../../../src/core/seal.ts';
 
@@ -118,7 +118,7 @@ describe('what does not open', () => {
       fc.string({ unit: 'binary' }),
       fc.base64String(),
       fc.uint8Array().map((bytes) => Buffer.from([1, ...bytes]).toString('base64url')),
-    ); // prettier-ignore
+    );
     fc.assert(fc.property(anything, (text) => assert.notEqual(fault(sealer, text), 'none')));
     for (const bytes of [[], [1], [2, 2], [1, 255], [1, 0], [1, 2, 0x6b, 0x31]]) {
       assert.equal(fault(sealer, Buffer.from(bytes).toString('base64url')), 'malformed');

@@ -16,7 +16,7 @@ test('when its thread dies the store starts another one, once for all who wait',
     const started = { thread: await startSqliteThread(input), dead: false };
     threads.push(started);
     return {
-      call: started.thread.call,
+      call: (operation, ...args) => started.thread.call(operation, ...args),
       get ended() {
         return started.dead || started.thread.ended;
       },
