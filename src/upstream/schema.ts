@@ -18,8 +18,10 @@ interface ClientFields {
 
 /** What a client needs to prove itself, by `clientAuth`. */
 function checkClient(value: ClientFields, context: z.RefinementCtx): void {
-  const needs = value.clientAuth === 'private_key_jwt' ? 'privateKey' : value.clientAuth === 'none' ? undefined : 'clientSecret';
-  if (needs && value[needs] === undefined) context.addIssue({ code: 'custom', path: [needs], message: `is required with clientAuth ${value.clientAuth}` });
+  const needs =
+    value.clientAuth === 'private_key_jwt' ? 'privateKey' : value.clientAuth === 'none' ? undefined : 'clientSecret';
+  if (needs && value[needs] === undefined)
+    context.addIssue({ code: 'custom', path: [needs], message: `is required with clientAuth ${value.clientAuth}` });
 }
 
 /** An OAuth server whose tokens of each user are kept and refreshed. */
@@ -32,19 +34,30 @@ export const upstreamProviderSchema = z
     ...client,
     scopes: z.array(scopeToken()).default([]),
     resource: z.string().min(1).optional().describe('RFC 8707 resource indicator'),
-    authorizeParams: z.record(z.string().min(1), z.string()).default({}).describe('Further parameters of the authorization request, such as access_type: offline'),
-    refreshBefore: duration().prefault('60s').describe('Refreshed in the background from here on; capped at a fifth of the lifetime'),
+    authorizeParams: z
+      .record(z.string().min(1), z.string())
+      .default({})
+      .describe('Further parameters of the authorization request, such as access_type: offline'),
+    refreshBefore: duration()
+      .prefault('60s')
+      .describe('Refreshed in the background from here on; capped at a fifth of the lifetime'),
   })
   .superRefine((provider, context) => {
     checkClient(provider, context);
     if (!provider.issuer && !(provider.authorizationEndpoint && provider.tokenEndpoint)) {
-      context.addIssue({ code: 'custom', path: ['issuer'], message: 'give `issuer`, or both `authorizationEndpoint` and `tokenEndpoint`' });
+      context.addIssue({
+        code: 'custom',
+        path: ['issuer'],
+        message: 'give `issuer`, or both `authorizationEndpoint` and `tokenEndpoint`',
+      });
     }
   });
 export type UpstreamProviderConfig = z.output<typeof upstreamProviderSchema>;
 
 /** An RFC 8693 endpoint. */
-export const tokenExchangeClientSchema = z.strictObject({ tokenEndpoint: endpointUrl(), ...client }).superRefine(checkClient);
+export const tokenExchangeClientSchema = z
+  .strictObject({ tokenEndpoint: endpointUrl(), ...client })
+  .superRefine(checkClient);
 export type TokenExchangeClientConfig = z.output<typeof tokenExchangeClientSchema>;
 
 /** 32 bytes in base64: an AES-256 key with its id. */
@@ -61,7 +74,12 @@ export type VaultConfig = z.output<typeof vaultSchema>;
 
 export const connectSchema = z.strictObject({
   login: z
-    .strictObject({ issuer: endpointUrl(), ...client, scopes: z.array(scopeToken()).default(['openid']), subjectClaim: z.string().min(1).default('sub') })
+    .strictObject({
+      issuer: endpointUrl(),
+      ...client,
+      scopes: z.array(scopeToken()).default(['openid']),
+      subjectClaim: z.string().min(1).default('sub'),
+    })
     .superRefine(checkClient)
     .optional()
     .describe('Where people sign in before they connect an account'),

@@ -21,7 +21,8 @@ export interface Tickets {
 /** @param sealer for the purpose `ticket`, with keys that all replicas share */
 export function createTickets(sealer: Sealer, clock: Clock): Tickets {
   return {
-    issue: ({ issuer, subject, provider }) => sealer.seal(JSON.stringify({ issuer, subject, provider, until: clock.nowMs() + TICKET_LIFE_MS }), []),
+    issue: ({ issuer, subject, provider }) =>
+      sealer.seal(JSON.stringify({ issuer, subject, provider, until: clock.nowMs() + TICKET_LIFE_MS }), []),
     open(text) {
       const opened = sealer.open(text, []);
       if (!opened.ok) return undefined;

@@ -71,11 +71,11 @@ export async function connectRedis(
   }
   let client = connect();
 
+  const current = (turn: number) => !closed && turn === watch;
   /**
    * Only an answered ping says that Redis is there: a server that hangs, or a network that swallows packets, leaves
    * the connection open for many minutes.
    */
-  const current = (turn: number) => !closed && turn === watch;
   async function keepAsking(asked: typeof client, turn: number): Promise<void> {
     while (current(turn)) {
       const outcome = await pingOf(asked);

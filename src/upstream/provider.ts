@@ -1,0 +1,268 @@
+import { createHash } from 'node:crypto';
+import {
+  allowInsecureRequests,
+  authorizationCodeGrantRequest,
+  AuthorizationResponseError,
+  type AuthorizationServer,
+  customFetch,
+  processAuthorizationCodeResponse,
+  processRefreshTokenResponse,
+  refreshTokenGrantRequest,
+  revocationRequest,
+  type TokenEndpointResponse,
+  validateAuthResponse,
+} from 'oauth4webapi';
+import type { Tools } from '../core/ports.ts';
+import type { Egress } from '../net/egress.ts';
+import { createOAuthClient } from '../net/oauth-client.ts';
+import { failed, failureOf, failureOfStatus, oauthErrorOf, type ProviderFailure } from './provider-failure.ts';
+import { ProviderMetadata } from './provider-metadata.ts';
+import type { UpstreamProviderConfig } from './schema.ts';
+import { normalTokenAnswer, type TokenAnswer, tokenAnswerOf } from './token-answer.ts';
+import type { GrantContent } from './vault/vault.ts';
+
+export interface AuthorizationInput {
+  readonly redirectUri: string;
+  readonly state: string;
+  /** RFC 7636: 43 to 128 characters, kept by the caller until the callback; only its S256 challenge goes out. */
+  readonly codeVerifier: string;
+}
+
+export interface CallbackInput {
+  /** Query of the callback, as the browser brought it. */
+  readonly params: URLSearchParams;
+  readonly redirectUri: string;
+  readonly codeVerifier: string;
+  readonly expectedState: string;
+}
+
+export type AuthorizationOutcome = { readonly kind: 'url'; readonly url: string } | ProviderFailure;
+export type ExchangeOutcome =
+  | { readonly kind: 'granted'; readonly content: GrantContent }
+  /** The person, or the provider's rules, said no; `error` is an OAuth error. */
+  | { readonly kind: 'denied'; readonly error: string }
+  | ProviderFailure;
+export type RefreshOutcome =
+  | { readonly kind: 'refreshed'; readonly content: GrantContent }
+  /** `invalid_grant`: this refresh token will never work again (RFC 6749 5.2). */
+  | { readonly kind: 'dead' }
+  | ProviderFailure;
+export type RevokeOutcome = { readonly kind: 'revoked' } | { readonly kind: 'unsupported' } | ProviderFailure;
+
+/**
+ * An OAuth server at which users have accounts. No method throws, but for the abort reason of `signal`; nothing that
+ * comes back holds a token outside of a `Secret`, or a word that the provider made up.
+ */
+export interface Provider {
+  readonly name: string;
+  /** What is asked for when an account is connected. */
+  readonly scopes: readonly string[];
+  readonly refreshBeforeMs: number;
+  /** Whether there is a revocation endpoint; undefined while the metadata document was never read. */
+  readonly supportsRevocation: boolean | undefined;
+  /** Where the browser is sent to connect an account. */
+  authorizationUrl(input: AuthorizationInput, signal: AbortSignal): Promise<AuthorizationOutcome>;
+  /** From the callback to the grant. The caller has taken `state` out of use before. */
+  exchangeCode(input: CallbackInput, signal: AbortSignal): Promise<ExchangeOutcome>;
+  /** @param grant must hold a refresh token; what comes back replaces all of it */
+  refresh(grant: GrantContent, signal: AbortSignal): Promise<RefreshOutcome>;
+  /** RFC 7009: the refresh token, and the access token with it. */
+  revoke(grant: GrantContent, signal: AbortSignal): Promise<RevokeOutcome>;
+}
+
+/** What we set ourselves or rely on; a configuration must not change it behind our back. */
+export const PROTOCOL_PARAMETERS: ReadonlySet<string> = new Set([
+  'response_type',
+  'response_mode',
+  'client_id',
+  'redirect_uri',
+  'scope',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
+  'resource',
+  'request',
+  'request_uri',
+]);
+
+/**
+ * @param name the entry under `upstreamProviders`
+ * @throws when `authorizeParams` names a protocol parameter, or the client cannot prove itself; says which
+ */
+export function createProvider(name: string, config: UpstreamProviderConfig, tools: Tools, egress: Egress): Provider {
+  const reserved = Object.keys(config.authorizeParams).find((parameter) => PROTOCOL_PARAMETERS.has(parameter));
+  if (reserved !== undefined) throw new Error(`upstreamProviders.${name}.authorizeParams must not set ${reserved}`);
+  const { client, authenticate } = createOAuthClient(config);
+  const { clock } = tools;
+  const metadata = new ProviderMetadata(config, egress.for('discovery'), clock);
+  const fetchToken = egress.for('upstream_token');
+  const fetchRevocation = egress.for('upstream_revocation');
+  const resource: Record<string, string> = config.resource === undefined ? {} : { resource: config.resource };
+
+  /** One call of the token endpoint; `process` is oauth4webapi's judgement about the answer. */
+  const callToken = async (
+    signal: AbortSignal,
+    request: (server: AuthorizationServer, options: CallOptions) => Promise<Response>,
+    process: (server: AuthorizationServer, response: Response) => Promise<TokenEndpointResponse>,
+  ): Promise<{ kind: 'answer'; answer: TokenAnswer; sentAtMs: number } | { kind: 'dead' } | ProviderFailure> => {
+    try {
+      const server = await metadata.get(signal);
+      const sentAtMs = clock.nowMs();
+      const response = await request(server, {
+        [customFetch]: fetchToken,
+        [allowInsecureRequests]: true,
+        signal,
+        additionalParameters: resource,
+      });
+      const failure = failureOfStatus(response, clock.nowMs());
+      if (failure) return failure;
+      const answer = tokenAnswerOf(await process(server, await normalTokenAnswer(response, config.scopes)));
+      return answer ? { kind: 'answer', answer, sentAtMs } : failed('malformed');
+    } catch (error) {
+      return oauthErrorOf(error) === 'invalid_grant' ? { kind: 'dead' } : failureOf(error);
+    }
+  };
+
+  return {
+    name,
+    scopes: config.scopes,
+    refreshBeforeMs: config.refreshBefore,
+    get supportsRevocation() {
+      return metadata.known && metadata.known.revocation_endpoint !== undefined;
+    },
+
+    async authorizationUrl({ redirectUri, state, codeVerifier }, signal) {
+      try {
+        const { authorization_endpoint: endpoint } = await metadata.get(signal);
+        if (endpoint === undefined) return failed('malformed');
+        const url = new URL(endpoint); // RFC 6749 3.1: a query of its own is kept
+        const set = (parameter: string, value: string) => url.searchParams.set(parameter, value);
+        for (const [parameter, value] of Object.entries(config.authorizeParams)) set(parameter, value);
+        set('response_type', 'code');
+        set('client_id', config.clientId);
+        set('redirect_uri', redirectUri);
+        if (config.scopes.length > 0) set('scope', config.scopes.join(' '));
+        set('state', state);
+        set('code_challenge', createHash('sha256').update(codeVerifier, 'ascii').digest('base64url'));
+        set('code_challenge_method', 'S256');
+        if (config.resource !== undefined) set('resource', config.resource);
+        return { kind: 'url', url: url.href };
+      } catch (error) {
+        return failureOf(error);
+      }
+    },
+
+    async exchangeCode({ params, redirectUri, codeVerifier, expectedState }, signal) {
+      let callback: URLSearchParams;
+      try {
+        const server = await metadata.get(signal);
+        const compared = new URLSearchParams(params);
+        // Without an issuer in the configuration there is nothing to compare with; the callback path of its own
+        // keeps this provider apart from others then (RFC 9700 4.4.2).
+        if (config.issuer === undefined) compared.delete('iss');
+        callback = validateAuthResponse(server, client, compared, expectedState);
+      } catch (error) {
+        return refusedCallback(error);
+      }
+      const called = await callToken(
+        signal,
+        (server, options) =>
+          authorizationCodeGrantRequest(server, client, authenticate, callback, redirectUri, codeVerifier, options),
+        (server, response) => processAuthorizationCodeResponse(server, client, response),
+      );
+      if (called.kind === 'dead') return failed('code_rejected', { error: 'invalid_grant' });
+      if (called.kind === 'failed') return called;
+      const { answer, sentAtMs } = called;
+      return {
+        kind: 'granted',
+        content: {
+          ...contentOf(answer, sentAtMs, config.scopes),
+          requestedScopes: config.scopes,
+          connectedAtMs: sentAtMs,
+        },
+      };
+    },
+
+    async refresh(grant, signal) {
+      const { refreshToken } = grant;
+      if (!refreshToken) throw new Error('a grant without a refresh token cannot be refreshed');
+      const called = await callToken(
+        signal,
+        (server, options) => refreshTokenGrantRequest(server, client, authenticate, refreshToken.reveal(), options),
+        (server, response) => processRefreshTokenResponse(server, client, response),
+      );
+      if (called.kind !== 'answer') return called;
+      const { answer, sentAtMs } = called;
+      const { requestedScopes, connectedAtMs } = grant;
+      // RFC 6749 6: without a new refresh token the old one stays; without `scope` the scopes are the old ones.
+      const content: GrantContent = {
+        refreshToken,
+        ...contentOf(answer, sentAtMs, grant.scopes),
+        requestedScopes,
+        connectedAtMs,
+        refreshedAtMs: sentAtMs,
+      };
+      return { kind: 'refreshed', content };
+    },
+
+    async revoke(grant, signal) {
+      try {
+        const server = await metadata.get(signal);
+        if (server.revocation_endpoint === undefined) return { kind: 'unsupported' };
+        const send = async (token: string, hint: string): Promise<RevokeOutcome> => {
+          const response = await revocationRequest(server, client, authenticate, token, {
+            [customFetch]: fetchRevocation,
+            [allowInsecureRequests]: true,
+            signal,
+            additionalParameters: { token_type_hint: hint },
+          });
+          if (response.ok) return { kind: 'revoked' };
+          return (
+            failureOfStatus(response, clock.nowMs()) ?? failed(response.status === 401 ? 'client_rejected' : 'rejected')
+          );
+        };
+        const accessToken = grant.accessToken.reveal();
+        if (!grant.refreshToken) return await send(accessToken, 'access_token');
+        const outcome = await send(grant.refreshToken.reveal(), 'refresh_token');
+        // RFC 7009 2.1: ending the access token with it is a SHOULD. How this ends matters less than the refresh token.
+        if (outcome.kind === 'revoked') await send(accessToken, 'access_token').catch(() => {});
+        return outcome;
+      } catch (error) {
+        return failureOf(error);
+      }
+    },
+  };
+}
+
+interface CallOptions {
+  readonly [customFetch]: ReturnType<Egress['for']>;
+  readonly [allowInsecureRequests]: true;
+  readonly signal: AbortSignal;
+  readonly additionalParameters: Record<string, string>;
+}
+
+/** @param otherwise the scopes when the answer names none (RFC 6749 5.1) */
+function contentOf(answer: TokenAnswer, sentAtMs: number, otherwise: readonly string[]) {
+  const { accessToken, refreshToken, scopes = otherwise, expiresInSeconds } = answer;
+  return {
+    accessToken,
+    ...(refreshToken && { refreshToken }),
+    tokenType: 'Bearer',
+    scopes,
+    // Counted from before the call, so that the token never lives longer than we think.
+    ...(expiresInSeconds !== undefined && { expiresAtMs: sentAtMs + Math.floor(expiresInSeconds * 1_000) }),
+    issuedAtMs: sentAtMs,
+  };
+}
+
+/** RFC 6749 4.1.2.1, RFC 9207 2.4. */
+function refusedCallback(error: unknown): Exclude<ExchangeOutcome, { kind: 'granted' }> {
+  if (!(error instanceof AuthorizationResponseError)) {
+    const failure = failureOf(error);
+    return failure.fault === 'malformed' ? failed('callback_invalid') : failure;
+  }
+  const word = oauthErrorOf(error);
+  if (word === 'server_error' || word === 'temporarily_unavailable') return failed('server_error', { error: word });
+  return { kind: 'denied', error: word ?? 'access_denied' };
+}
