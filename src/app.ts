@@ -3,8 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createMethods } from './authn/registry.ts';
 import type { Config } from './config/schema.ts';
 import { worldOf } from './config/world.ts';
-import type { Log, Tools } from './core/ports.ts';
-import { systemClock } from './core/ports.ts';
+import { systemClock, type Tools } from './core/ports.ts';
 import { createSealer, decodeKey, type SealKey } from './core/seal.ts';
 import type { Secret } from './core/secret.ts';
 import { decodeStruct } from './envoy/codec/struct.ts';
@@ -20,6 +19,7 @@ import { createSessions } from './mcp/session.ts';
 import { createEgress } from './net/egress.ts';
 import { createAudit } from './observe/audit.ts';
 import { Health } from './observe/health.ts';
+import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { Carrier } from './pipeline/carry-out.ts';
 import { createDecider } from './pipeline/decide.ts';
@@ -32,7 +32,7 @@ export interface App {
   /** Where it really listens: port 0 is replaced. */
   readonly addresses: { readonly grpc: string; readonly http: string; readonly admin: string };
   /** Says NOT_SERVING, lets calls in flight finish, closes everything. */
-  stop(): Promise<void>;
+  stop(why: string): Promise<void>;
 }
 
 /** What validation of Envoy's configuration has found out before start. */
@@ -50,7 +50,8 @@ const MESSAGE_OVERHEAD = 1024 * 1024;
  * Builds the service from a valid configuration and starts its listeners. The only place that knows concrete classes.
  * @throws when a listener cannot be bound
  */
-export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log): Promise<App> {
+export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<App> {
+  const log = createLog(config.log.level);
   const metrics = createMetrics();
   const tools: Tools = { log, metrics, clock: systemClock };
   const audit = createAudit(config.audit.destination);
@@ -61,8 +62,13 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log):
   const directory = new ResourceDirectory();
   const onPolicy = (policy: RoutePolicy): void => {
     if (policy.resource === undefined) return;
-    const issuers = policy.incomingAuth.map((name) => methods.get(name)?.issuer).filter((issuer) => issuer !== undefined);
-    directory.add(policy.resource, issuers, [...policy.scopes, ...Object.values(policy.tools).flatMap((tool) => tool.scopes)]);
+    const issuers = policy.incomingAuth
+      .map((name) => methods.get(name)?.issuer)
+      .filter((issuer) => issuer !== undefined);
+    directory.add(policy.resource, issuers, [
+      ...policy.scopes,
+      ...Object.values(policy.tools).flatMap((tool) => tool.scopes),
+    ]);
   };
   for (const policy of envoy.policies) onPolicy(policy);
 
@@ -79,15 +85,21 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log):
   // What one process can do alone may use a key of its own; replicas behind one Envoy share those of the configuration.
   const ownKeys: SealKey[] = [{ id: 'process', key: randomBytes(32) }];
   const firstOf = (...lists: SealKey[][]): SealKey[] => lists.find((keys) => keys.length > 0) ?? ownKeys;
-  const sessions = sessionKeys.length > 0 ? createSessions(createSealer(sessionKeys, 'session'), config.session.maxAge, systemClock) : undefined;
+  const sessions =
+    sessionKeys.length > 0
+      ? createSessions(createSealer(sessionKeys, 'session'), config.session.maxAge, systemClock)
+      : undefined;
   const planSealer = createSealer(firstOf(sessionKeys, vaultKeys), 'plan');
   const tickets = createTickets(createSealer(firstOf(vaultKeys), 'ticket'), systemClock);
   const decide = createDecider({
     findRoute,
     sessions,
     planSealer,
-    connectLink: (user, provider) => connectLink(config.publicUrl, provider, tickets.issue({ issuer: user.issuer, subject: user.subject, provider })),
-    allowedOrigins: new Set((config.allowedOrigins ?? [new URL(config.publicUrl).origin]).map((origin) => origin.toLowerCase())),
+    connectLink: (user, provider) =>
+      connectLink(config.publicUrl, provider, tickets.issue({ issuer: user.issuer, subject: user.subject, provider })),
+    allowedOrigins: new Set(
+      (config.allowedOrigins ?? [new URL(config.publicUrl).origin]).map((origin) => origin.toLowerCase()),
+    ),
     maxBody: config.limits.maxBody,
     audit,
     tools,
@@ -98,13 +110,22 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log):
 
   const grpc = await startGrpc(
     { address: config.server.grpc, tls: config.server.grpcTls, maxMessage: config.limits.maxBody + MESSAGE_OVERHEAD },
-    { check: createCheck(decide, NAMESPACE, log), process: createProcess(newCarrier, tools), health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health) },
+    {
+      check: createCheck(decide, NAMESPACE, log),
+      process: createProcess(newCarrier, tools),
+      health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health),
+    },
     log,
   );
   const http = await startHttp(config.server.http, [metadataRoutes(directory)], log);
   const admin = await startHttp(
     config.server.admin,
-    [adminRoutes({ readiness: () => health.reason, metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }) })],
+    [
+      adminRoutes({
+        readiness: () => health.reason,
+        metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+      }),
+    ],
     log,
   );
   health.set(undefined);
@@ -113,9 +134,9 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge, log: Log):
 
   return {
     addresses,
-    async stop() {
+    async stop(why) {
       health.set('shutting down');
-      log.info('draining');
+      log.info('draining', { why });
       await grpc.drain(DRAIN_LIMIT_MS);
       await Promise.all([http.close(1_000), admin.close(1_000)]);
       for (const method of methods.values()) method.close?.();

@@ -95,5 +95,6 @@ export function faultOf(error: unknown): string {
     return `answered with status ${error.status}${/^\w{1,64}$/.test(error.error) ? ` and ${error.error}` : ''}`;
   }
   if (error instanceof WWWAuthenticateChallengeError) return `answered with status ${error.status} and a challenge`;
-  return error instanceof Error ? error.message : typeof error;
+  const { message, cause } = error as Error;
+  return cause instanceof Response && cause.status !== 200 ? `answered with status ${cause.status}` : message;
 }

@@ -5,8 +5,14 @@ type Command = (argv: readonly string[]) => Promise<number>;
 /** Each command is loaded when it is asked for: `schema` needs no gRPC. */
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   serve: { summary: 'run the service', load: async () => (await import('./serve.ts')).serve },
-  check: { summary: 'print every problem of a configuration and its Envoy', load: async () => (await import('./check.ts')).check },
-  schema: { summary: 'print the JSON Schema of route metadata or of the config file', load: async () => (await import('./schema.ts')).schema },
+  check: {
+    summary: 'print every problem of a configuration and its Envoy',
+    load: async () => (await import('./check.ts')).check,
+  },
+  schema: {
+    summary: 'print the JSON Schema of route metadata or of the config file',
+    load: async () => (await import('./schema.ts')).schema,
+  },
 };
 
 /**
@@ -16,14 +22,18 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
 export async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
   if (name === '--version' || name === '-v') {
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
     process.stdout.write(`${version}\n`);
     return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command) return (await command.load())(rest);
   const asked = name === 'help' || name === '--help' || name === '-h';
-  (asked ? process.stdout : process.stderr).write(`${asked || name === '' ? '' : `unknown command: ${name}\n\n`}${usage()}`);
+  (asked ? process.stdout : process.stderr).write(
+    `${asked || name === '' ? '' : `unknown command: ${name}\n\n`}${usage()}`,
+  );
   return asked ? 0 : 2;
 }
 

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { startApp } from '../app.ts';
-import { createLog } from '../observe/log.ts';
+import { processIo } from './io.ts';
+import { printProblems } from './report.ts';
 import { validateFiles } from './validate-files.ts';
 
 const HELP = `envoy-mcp-identity serve --config sidecar.yaml
@@ -13,7 +14,11 @@ Ends with 1, every problem listed, when the configuration is wrong.
 
 /** Validates everything, starts the service, and waits for the signal that ends it. */
 export async function serve(argv: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...argv], options: { config: { type: 'string' }, help: { type: 'boolean' } }, strict: true });
+  const values = readOptions(argv);
+  if (typeof values === 'string') {
+    process.stderr.write(`serve: ${values}\n\n${HELP}`);
+    return 2;
+  }
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
@@ -22,21 +27,31 @@ export async function serve(argv: readonly string[]): Promise<number> {
     process.stderr.write(`serve: --config is missing\n\n${HELP}`);
     return 2;
   }
-  const checked = await validateFiles(values.config, undefined, process.env);
-  for (const problem of checked.problems) process.stderr.write(`${JSON.stringify(problem)}\n`);
+  const io = processIo();
+  const checked = await validateFiles(values.config, undefined, io.env);
+  printProblems(checked.problems, io.stderr, io);
   if (!checked.config) return 1;
 
-  const log = createLog(checked.config.log.level);
-  const stopped = new Promise<string>((resolve) => {
+  const told = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });
   try {
-    const app = await startApp(checked.config, checked.envoy, log);
-    log.info('stopping', { signal: await stopped });
-    await app.stop();
+    const app = await startApp(checked.config, checked.envoy);
+    await app.stop(await told);
     return 0;
   } catch (error) {
-    log.error('could not start', { error: error instanceof Error ? error.message : String(error) });
+    io.stderr.write(`could not start: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
+  }
+}
+
+function readOptions(argv: readonly string[]): { config?: string | undefined; help?: boolean | undefined } | string {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    }).values;
+  } catch (error) {
+    return error instanceof Error ? error.message : 'wrong usage';
   }
 }

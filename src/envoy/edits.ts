@@ -12,7 +12,11 @@ import { encodeStruct } from './codec/struct.ts';
 export function encodeDecision(decision: Decision): Buffer {
   if (decision.kind === 'deny') return encodeDenied(decision);
   const edits = { set: plainPairs(decision.edits), remove: [...decision.edits.removed()] };
-  return encodeOk(decision.handoff === undefined ? edits : { ...edits, dynamicMetadata: encodeStruct({ [PLAN_FIELD]: decision.handoff }) });
+  return encodeOk(
+    decision.handoff === undefined
+      ? edits
+      : { ...edits, dynamicMetadata: encodeStruct({ [PLAN_FIELD]: decision.handoff }) },
+  );
 }
 
 /** Here secrets become bytes for Envoy. */

@@ -15,7 +15,14 @@ const EXT_AUTHZ_NAMESPACE = 'envoy.filters.http.ext_authz';
 const BODY_LIMIT_MS = 60_000;
 
 /** Which phase may follow which; every phase stands there once at most. */
-const ORDER: readonly ProcessingKind[] = ['request_headers', 'request_body', 'request_trailers', 'response_headers', 'response_body', 'response_trailers'];
+const ORDER: readonly ProcessingKind[] = [
+  'request_headers',
+  'request_body',
+  'request_trailers',
+  'response_headers',
+  'response_body',
+  'response_trailers',
+];
 
 export type Process = (call: ServerDuplexStream<Buffer, Buffer>) => void;
 
@@ -57,10 +64,16 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
         phase = next;
         clearTimeout(bodyTimer);
         const step = stepOf(carrier, message);
-        if (step.kind === 'continue' && step.wantsBody) bodyTimer = setTimeout(() => fail(status.DEADLINE_EXCEEDED, 'the request body did not arrive'), BODY_LIMIT_MS).unref();
+        if (step.kind === 'continue' && step.wantsBody)
+          bodyTimer = setTimeout(
+            () => fail(status.DEADLINE_EXCEEDED, 'the request body did not arrive'),
+            BODY_LIMIT_MS,
+          ).unref();
         call.write(encodeStep(message.kind as ProcessingKind, step));
       } catch (error) {
-        log.error('an ext_proc message could not be handled', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+        log.error('an ext_proc message could not be handled', {
+          error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        });
         fail(status.INTERNAL, 'internal error');
       }
     });
@@ -77,7 +90,11 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
 function stepOf(carrier: Carrier, message: ProcessingMessage): Step {
   switch (message.kind) {
     case 'request_headers':
-      return carrier.requestHeaders(new HeaderFields(message.headers), message.endOfStream, sealedPlan(message.dynamicMetadata));
+      return carrier.requestHeaders(
+        new HeaderFields(message.headers),
+        message.endOfStream,
+        sealedPlan(message.dynamicMetadata),
+      );
     case 'request_body':
       return carrier.requestBody(message.body);
     case 'response_headers':
@@ -99,7 +116,10 @@ function encodeStep(kind: ProcessingKind, step: Step): Buffer {
   switch (kind) {
     case 'request_headers':
     case 'response_headers':
-      return continueHeaders(kind, step.wantsBody ? { ...changes, modeOverride: { responseHeaders: 'send', requestBody: 'buffered' } } : changes);
+      return continueHeaders(
+        kind,
+        step.wantsBody ? { ...changes, modeOverride: { responseHeaders: 'send', requestBody: 'buffered' } } : changes,
+      );
     case 'request_body':
     case 'response_body':
       return continueBody(kind, step.body ? { ...changes, body: step.body } : changes);

@@ -1,5 +1,12 @@
 import { loadSync } from '@grpc/proto-loader';
-import { type Server, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition, status } from '@grpc/grpc-js';
+import {
+  type Server,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  type ServiceDefinition,
+  status,
+} from '@grpc/grpc-js';
 
 type Serving = 'SERVING' | 'NOT_SERVING';
 type HealthRequest = { service: string };

@@ -67,7 +67,11 @@ const EXTERNAL_PROCESSOR = {
  * (V-30, checked before this is called).
  * @throws when the address cannot be bound
  */
-export async function startGrpc(options: GrpcOptions, services: { check: Check; process: Process; health: HealthService }, log: Log): Promise<RunningServer> {
+export async function startGrpc(
+  options: GrpcOptions,
+  services: { check: Check; process: Process; health: HealthService },
+  log: Log,
+): Promise<RunningServer> {
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessage,
     'grpc.max_send_message_length': options.maxMessage,
@@ -80,7 +84,9 @@ export async function startGrpc(options: GrpcOptions, services: { check: Check; 
   const socketPath = options.address.startsWith('unix:') ? options.address.slice('unix:'.length) : undefined;
   if (socketPath) await removeStaleSocket(socketPath);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(options.address, credentials(options.tls), (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(options.address, credentials(options.tls), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
   });
   if (socketPath) chmodSync(socketPath, 0o660);
   return {

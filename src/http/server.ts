@@ -32,7 +32,9 @@ export async function startHttp(address: string, handlers: readonly Handler[], l
       for (const handler of handlers) if (await handler(request, response, url)) return;
       sendJson(response, 404, { error: 'not_found' });
     } catch (error) {
-      log.error('an HTTP request failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      log.error('an HTTP request failed', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
       if (response.headersSent) response.destroy();
       else sendJson(response, 500, { error: 'server_error' });
     }
@@ -65,8 +67,17 @@ export async function startHttp(address: string, handlers: readonly Handler[], l
   };
 }
 
-export function sendJson(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...headers });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...headers,
+  });
   response.end(text);
 }

@@ -34,7 +34,13 @@ export function onlyOpensOrLists(method: string, message: McpMessage | undefined
   if (method !== 'POST') return method === 'GET' || method === 'DELETE';
   const name = message?.method;
   if (name === undefined) return message?.shape === 'response';
-  return name === 'initialize' || name === 'ping' || name === 'server/discover' || name.startsWith('notifications/') || name.endsWith('/list');
+  return (
+    name === 'initialize' ||
+    name === 'ping' ||
+    name === 'server/discover' ||
+    name.startsWith('notifications/') ||
+    name.endsWith('/list')
+  );
 }
 
 /** How to tell the client that the user has no account at the provider yet (contract §5). */
@@ -47,7 +53,8 @@ export function missingAnswer(missing: MissingAccount): MissingAnswer {
       return declined(missing) ? { kind: 'forbidden' } : inputRequired(missing, message);
     }
     const elicits = missing.version === URL_ELICITATION_REVISION && missing.sessionElicitsUrl;
-    if (!stateless && (elicits || (onMissing === 'elicit' && missing.version === URL_ELICITATION_REVISION))) return elicitationRequired(missing, message);
+    if (!stateless && (elicits || (onMissing === 'elicit' && missing.version === URL_ELICITATION_REVISION)))
+      return elicitationRequired(missing, message);
   }
   if (onMissing !== 'elicit' && message.method === 'tools/call') return toolError(missing, message, stateless);
   return { kind: 'forbidden' };
@@ -60,14 +67,26 @@ export function connectMessage({ provider, link }: Pick<MissingAccount, 'provide
 
 /** MCP 2026-07-28, multi round-trip requests; the ticket inside the link is all the state there is. */
 function inputRequired(missing: MissingAccount, message: McpMessage): MissingAnswer {
-  const request = { method: 'elicitation/create', params: { mode: 'url', message: `Connect your ${missing.provider} account`, url: missing.link } };
+  const request = {
+    method: 'elicitation/create',
+    params: { mode: 'url', message: `Connect your ${missing.provider} account`, url: missing.link },
+  };
   return result(message, { resultType: 'input_required', inputRequests: { [requestKey(missing.provider)]: request } });
 }
 
 /** MCP 2025-11-25, URL elicitation required. */
 function elicitationRequired(missing: MissingAccount, message: McpMessage): MissingAnswer {
-  const elicitation = { mode: 'url', elicitationId: randomUUID(), url: missing.link, message: `Connect your ${missing.provider} account` };
-  const error = { code: URL_ELICITATION_REQUIRED, message: `Connect your ${missing.provider} account first`, data: { elicitations: [elicitation] } };
+  const elicitation = {
+    mode: 'url',
+    elicitationId: randomUUID(),
+    url: missing.link,
+    message: `Connect your ${missing.provider} account`,
+  };
+  const error = {
+    code: URL_ELICITATION_REQUIRED,
+    message: `Connect your ${missing.provider} account first`,
+    data: { elicitations: [elicitation] },
+  };
   return { kind: 'result', body: `{"jsonrpc":"2.0","id":${message.idJson},"error":${JSON.stringify(error)}}` };
 }
 
@@ -88,7 +107,13 @@ function requestKey(provider: string): string {
 function declined({ message, body, provider }: MissingAccount): boolean {
   const span = message?.spans.inputResponses;
   if (!span || !body) return false;
-  const responses = JSON.parse(body.toString('utf8', span.start, span.end)) as Record<string, { action?: unknown } | null> | null;
-  const response = responses !== null && typeof responses === 'object' && Object.hasOwn(responses, requestKey(provider)) ? responses[requestKey(provider)] : undefined;
+  const responses = JSON.parse(body.toString('utf8', span.start, span.end)) as Record<
+    string,
+    { action?: unknown } | null
+  > | null;
+  const response =
+    responses !== null && typeof responses === 'object' && Object.hasOwn(responses, requestKey(provider))
+      ? responses[requestKey(provider)]
+      : undefined;
   return response?.action === 'decline' || response?.action === 'cancel';
 }

@@ -35,8 +35,10 @@ export class ResourceDirectory {
    */
   find(path: string, host: string | undefined): ResourceMetadata | undefined {
     const candidates = [...this.#byResource].filter(([, known]) => known.url.pathname + known.url.search === path);
-    const [resource, known] = candidates.find(([, { url }]) => url.host === host) ?? (candidates.length === 1 ? candidates[0]! : []);
-    if (resource === undefined || known === undefined || known.issuers.size === 0) return undefined;
+    const found =
+      candidates.find(([, { url }]) => url.host === host) ?? (candidates.length === 1 ? candidates[0] : undefined);
+    if (!found || found[1].issuers.size === 0) return undefined;
+    const [resource, known] = found;
     return {
       resource,
       authorization_servers: [...known.issuers],

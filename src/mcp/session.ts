@@ -8,7 +8,12 @@ export interface Session {
   /** The id that the backend gave. */
   readonly backendId: string;
   /** Whom it belongs to; null for anonymous callers. */
-  readonly owner: { readonly issuer: string; readonly subject: string; readonly methodName: string; readonly authMethod: string } | null;
+  readonly owner: {
+    readonly issuer: string;
+    readonly subject: string;
+    readonly methodName: string;
+    readonly authMethod: string;
+  } | null;
   /** Milliseconds since the epoch. */
   readonly createdMs: number;
   /** The client declared URL-mode elicitation when it opened the session (MCP 2025-11-25). */

@@ -15,7 +15,13 @@ export function createAudit(destination: string): AuditSink {
   const sink =
     destination === 'stdout'
       ? pino.destination({ fd: 1, sync: false })
-      : pino.destination({ dest: destination.slice('file:'.length), sync: false, append: true, mkdir: false, mode: 0o600 });
+      : pino.destination({
+          dest: destination.slice('file:'.length),
+          sync: false,
+          append: true,
+          mkdir: false,
+          mode: 0o600,
+        });
   return {
     write(record: AuditRecord): void {
       sink.write(`${JSON.stringify(record)}\n`);

@@ -4,12 +4,19 @@ import type { Log } from '../core/ports.ts';
 /** JSON lines on stderr, so that stdout holds the audit alone. */
 export function createLog(level: 'debug' | 'info' | 'warn' | 'error'): Log {
   const logger = pino(
-    { level, base: null, messageKey: 'message', timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level,
+      base: null,
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     pino.destination({ fd: 2, sync: true }),
   );
-  const at = (name: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: Readonly<Record<string, unknown>>) => {
-    if (fields) logger[name](fields, message);
-    else logger[name](message);
-  };
+  const at =
+    (name: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: Readonly<Record<string, unknown>>) => {
+      if (fields) logger[name](fields, message);
+      else logger[name](message);
+    };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

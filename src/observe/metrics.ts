@@ -1,4 +1,10 @@
-import { Counter as PromCounter, Gauge, Histogram as PromHistogram, Registry, collectDefaultMetrics } from 'prom-client';
+import {
+  Counter as PromCounter,
+  Gauge,
+  Histogram as PromHistogram,
+  Registry,
+  collectDefaultMetrics,
+} from 'prom-client';
 import type { Counter, Histogram, Metrics } from '../core/ports.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -32,7 +38,13 @@ export function createMetrics(options: { process: boolean } = { process: true })
     histogram(name, help, buckets, labels = {}): Histogram {
       let histogram = histograms.get(name);
       if (!histogram) {
-        histogram = new PromHistogram({ name, help, buckets: [...buckets], labelNames: Object.keys(labels), registers: [registry] });
+        histogram = new PromHistogram({
+          name,
+          help,
+          buckets: [...buckets],
+          labelNames: Object.keys(labels),
+          registers: [registry],
+        });
         histograms.set(name, histogram);
       }
       return histogram.labels(labels);

@@ -37,7 +37,10 @@ export function auditRecord(nowMs: number, facts: RequestFacts, decided: Decided
 }
 
 /** Who called what: the part that the lines of one request share. */
-export function auditIdentity(facts: RequestFacts, { route, identity, message }: Pick<Decided, 'route' | 'identity' | 'message'>): Record<string, unknown> {
+export function auditIdentity(
+  facts: RequestFacts,
+  { route, identity, message }: Pick<Decided, 'route' | 'identity' | 'message'>,
+): Record<string, unknown> {
   const user = identity?.kind === 'user' ? identity : undefined;
   const name = message?.name ?? message?.uri;
   return {

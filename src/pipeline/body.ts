@@ -33,11 +33,13 @@ const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)"?/i;
  */
 export function readDecidedBody(facts: RequestFacts, maxBody: number, metaKey?: string): BodyReading {
   const { headers, body } = facts;
-  if (facts.bodyAsText) return refused('body_not_buffered', 'Envoy sent the body as text; set pack_as_bytes at filter level');
+  if (facts.bodyAsText)
+    return refused('body_not_buffered', 'Envoy sent the body as text; set pack_as_bytes at filter level');
   const framing = refuseFraming(facts, maxBody);
   if (framing) return { kind: 'refused', refusal: framing };
   if (!body || body.length === 0) {
-    if (announcedLength(headers) > 0) return refused('body_not_buffered', 'the request has a body, but Envoy did not send it along');
+    if (announcedLength(headers) > 0)
+      return refused('body_not_buffered', 'the request has a body, but Envoy did not send it along');
     return BODILESS.has(facts.method) ? NONE : refused('body_missing');
   }
   return readMessageBody(body, headers, maxBody, metaKey);
@@ -68,7 +70,8 @@ function refuseType(headers: HeaderFields): Refusal | undefined {
   const types = headers.all('content-type');
   const [type = ''] = types;
   const charset = CHARSET.exec(type)?.[1]?.toLowerCase();
-  const isJson = types.length === 1 && JSON_TYPE.test(type) && !type.includes(',') && (charset === undefined || charset === 'utf-8');
+  const isJson =
+    types.length === 1 && JSON_TYPE.test(type) && !type.includes(',') && (charset === undefined || charset === 'utf-8');
   return isJson ? undefined : refuse('body_type');
 }
 
@@ -82,7 +85,8 @@ const GLANCE_LIMIT = 64 * 1024;
 /** The message in a body that nothing depends on, for the id of an answer and for the audit. */
 export function glanceAtBody(facts: RequestFacts): McpMessage | undefined {
   const { body } = facts;
-  if (!body || body.length === 0 || body.length > GLANCE_LIMIT || facts.headers.has('content-encoding')) return undefined;
+  if (!body || body.length === 0 || body.length > GLANCE_LIMIT || facts.headers.has('content-encoding'))
+    return undefined;
   const scan = scanMessage(body);
   return scan.kind === 'message' ? scan.message : undefined;
 }

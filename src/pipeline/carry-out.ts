@@ -13,7 +13,12 @@ import { openPlan, type Plan, type SessionPlan } from './plan.ts';
 
 /** What Envoy is told after one phase. */
 export type Step =
-  | { readonly kind: 'continue'; readonly edits?: HeaderEdits; readonly body?: Buffer; /** Send the whole request body too. */ readonly wantsBody?: boolean }
+  | {
+      readonly kind: 'continue';
+      readonly edits?: HeaderEdits;
+      readonly body?: Buffer /** Send the whole request body too. */;
+      readonly wantsBody?: boolean;
+    }
   | { readonly kind: 'answer'; readonly deny: Deny };
 
 const CONTINUE: Step = { kind: 'continue' };
@@ -47,7 +52,10 @@ export class Carrier {
     if (sealedPlan === undefined) return CONTINUE;
     const plan = openPlan(this.#parts.sealer, sealedPlan, headers.get('x-request-id') ?? '');
     if (!plan) {
-      this.#parts.tools.log.error('a decision handed to ext_proc could not be opened; do all replicas share their session keys?', { request_id: headers.get('x-request-id') ?? null });
+      this.#parts.tools.log.error(
+        'a decision handed to ext_proc could not be opened; do all replicas share their session keys?',
+        { request_id: headers.get('x-request-id') ?? null },
+      );
       return { kind: 'answer', deny: answer(refuse('internal'), { challenges: [], rpcId: undefined }) };
     }
     this.#plan = plan;
@@ -99,7 +107,10 @@ export class Carrier {
     if (presented?.backendId === backendId) return presented.id;
     const { sessions, tools } = this.#parts;
     try {
-      return sessions?.seal({ ...opens, backendId, createdMs: tools.clock.nowMs(), elicitationUrl: this.#elicitationUrl }, backend);
+      return sessions?.seal(
+        { ...opens, backendId, createdMs: tools.clock.nowMs(), elicitationUrl: this.#elicitationUrl },
+        backend,
+      );
     } catch (error) {
       if (error instanceof RangeError) return undefined;
       throw error;
@@ -112,7 +123,14 @@ export class Carrier {
     return { kind: 'answer', deny };
   }
 
-  #record(plan: Plan, outcome: 'allow' | 'deny' | 'error', reason: Reason | 'ok' | 'backend_error', status: number, backendStatus?: number, detail?: string): void {
+  #record(
+    plan: Plan,
+    outcome: 'allow' | 'deny' | 'error',
+    reason: Reason | 'ok' | 'backend_error',
+    status: number,
+    backendStatus?: number,
+    detail?: string,
+  ): void {
     const { audit, tools } = this.#parts;
     countResponse(tools, plan, outcome, reason).inc();
     audit.write({
@@ -129,7 +147,12 @@ export class Carrier {
 }
 
 function countResponse({ metrics }: Tools, { backend, strategy }: Plan, outcome: string, reason: string): Counter {
-  return metrics.counter('mcp_identity_responses_total', 'Outcomes after the decision, seen by ext_proc', { backend, strategy, outcome, reason });
+  return metrics.counter('mcp_identity_responses_total', 'Outcomes after the decision, seen by ext_proc', {
+    backend,
+    strategy,
+    outcome,
+    reason,
+  });
 }
 
 /** Identity goes into requests only; elsewhere a client's copy is taken away and nothing else is touched. */

@@ -8,7 +8,12 @@ export function countDecisions(metrics: Metrics, backend: string, strategy: stri
   return (outcome, reason) => {
     let counter = counters.get(reason);
     if (!counter) {
-      counter = metrics.counter('mcp_identity_decisions_total', 'Decisions about requests', { backend, strategy, outcome, reason });
+      counter = metrics.counter('mcp_identity_decisions_total', 'Decisions about requests', {
+        backend,
+        strategy,
+        outcome,
+        reason,
+      });
       counters.set(reason, counter);
     }
     counter.inc();

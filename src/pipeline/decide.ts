@@ -1,8 +1,8 @@
 import type { Allow, Decision, Deny } from '../core/decision.ts';
 import { HeaderEdits } from '../core/header-edits.ts';
 import type { Identity } from '../core/identity.ts';
-import { type MaybePromise, then } from '../core/maybe-promise.ts';
-import type { Audit, Histogram, Tools } from '../core/ports.ts';
+import { type MaybePromise, whenReady } from '../core/maybe-promise.ts';
+import type { Audit, Tools } from '../core/ports.ts';
 import { outcomeOf, type Reason, type Refusal, refuse } from '../core/refusal.ts';
 import type { RequestFacts } from '../core/request-facts.ts';
 import type { Sealer } from '../core/seal.ts';
@@ -20,7 +20,9 @@ import type { Route } from './route.ts';
 import { readSession, refuseSession, type SessionReading, teardownUser, writeSession } from './session-check.ts';
 
 /** What the route's metadata came to: a prepared route, or why there is none. */
-export type RouteFinding = { readonly kind: 'route'; readonly route: Route } | { readonly kind: 'unusable'; readonly reason: Reason; readonly detail: string };
+export type RouteFinding =
+  | { readonly kind: 'route'; readonly route: Route }
+  | { readonly kind: 'unusable'; readonly reason: Reason; readonly detail: string };
 
 export interface DeciderParts {
   readonly findRoute: (metadata: Buffer) => RouteFinding;
@@ -38,7 +40,9 @@ export interface DeciderParts {
 export type Decide = (facts: RequestFacts, signal: AbortSignal) => MaybePromise<Decision>;
 
 /** What the backend gets besides what every request of the route gets. */
-type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'credential'> & { readonly onUnauthorized?: Deny };
+type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'credential'> & {
+  readonly onUnauthorized?: Deny;
+};
 
 /** What is learnt on the way, for the answer and the audit. */
 interface Course {
@@ -55,42 +59,86 @@ interface Course {
  */
 export function createDecider(parts: DeciderParts): Decide {
   const { audit, tools } = parts;
-  const duration = tools.metrics.histogram('mcp_identity_check_duration_seconds', 'Time to decide about a request', DURATION_BUCKETS);
+  const duration = tools.metrics.histogram(
+    'mcp_identity_check_duration_seconds',
+    'Time to decide about a request',
+    DURATION_BUCKETS,
+  );
   const countUnrouted = countDecisions(tools.metrics, '', '');
 
-  const finish = (facts: RequestFacts, course: Course, reason: string, outcome: 'allow' | 'deny' | 'error', status: number, headersSet: readonly string[], detail?: string) => {
+  const finish = (
+    facts: RequestFacts,
+    course: Course,
+    reason: string,
+    outcome: 'allow' | 'deny' | 'error',
+    status: number,
+    headersSet: readonly string[],
+    detail?: string,
+  ) => {
     const elapsedMs = performance.now() - course.startedMs;
     const count: CountDecision = course.route?.count ?? countUnrouted;
     count(outcome, reason);
-    (duration as Histogram).observe(elapsedMs / 1000);
-    audit.write(auditRecord(tools.clock.nowMs(), facts, { ...course, reason, outcome, status, headersSet, elapsedMs, detail }));
+    duration.observe(elapsedMs / 1000);
+    audit.write(
+      auditRecord(tools.clock.nowMs(), facts, { ...course, reason, outcome, status, headersSet, elapsedMs, detail }),
+    );
   };
 
   const deny = (facts: RequestFacts, course: Course, refusal: Refusal): Decision => {
     course.message ??= glanceAtBody(facts);
-    const denial = answer(refusal, { challenges: course.route?.challenges(refusal) ?? [], rpcId: course.message?.shape === 'request' ? course.message.idJson : undefined });
+    const denial = answer(refusal, {
+      challenges: course.route?.challenges(refusal) ?? [],
+      rpcId: course.message?.shape === 'request' ? course.message.idJson : undefined,
+    });
     finish(facts, course, refusal.reason, outcomeOf(refusal.reason), denial.status, [], refusal.detail);
     return denial;
   };
 
   /** The one place that lets a request pass. */
-  const allow = (facts: RequestFacts, course: Course, route: Route, identity: Identity, outgoing: Outgoing): Decision => {
+  const allow = (
+    facts: RequestFacts,
+    course: Course,
+    route: Route,
+    identity: Identity,
+    outgoing: Outgoing,
+  ): Decision => {
     const edits = new HeaderEdits();
     route.stripClientHeaders(facts.headers, edits);
     if (course.session.kind === 'presented') writeSession(course.session.presented.session, route.policy, edits);
     for (const [name, value] of route.headerForward) edits.set(name, value);
-    if (route.forwardUser && identity.kind === 'user') for (const [name, value] of route.forwardUser(identity)) edits.set(name, value);
+    if (route.forwardUser && identity.kind === 'user')
+      for (const [name, value] of route.forwardUser(identity)) edits.set(name, value);
     for (const [name, value] of outgoing.headers) edits.set(name, value);
     const written = edits.names();
     finish(facts, course, 'ok', 'allow', 200, written);
     if (!route.extProc) return { kind: 'allow', edits } satisfies Allow;
     const { session, message } = course;
-    const plan = makePlan({ facts, route, identity, session, message, credential: outgoing.credential, onUnauthorized: outgoing.onUnauthorized, written, maxBody: parts.maxBody });
-    return { kind: 'allow', edits, handoff: sealPlan(parts.planSealer, plan, facts.headers.get('x-request-id') ?? '') } satisfies Allow;
+    const plan = makePlan({
+      facts,
+      route,
+      identity,
+      session,
+      message,
+      credential: outgoing.credential,
+      onUnauthorized: outgoing.onUnauthorized,
+      written,
+      maxBody: parts.maxBody,
+    });
+    return {
+      kind: 'allow',
+      edits,
+      handoff: sealPlan(parts.planSealer, plan, facts.headers.get('x-request-id') ?? ''),
+    } satisfies Allow;
   };
 
   /** What the strategy came back with. */
-  const settle = (facts: RequestFacts, course: Course, route: Route, identity: Identity, outcome: StrategyOutcome): Decision => {
+  const settle = (
+    facts: RequestFacts,
+    course: Course,
+    route: Route,
+    identity: Identity,
+    outcome: StrategyOutcome,
+  ): Decision => {
     if (outcome.kind === 'refused') return deny(facts, course, outcome.refusal);
     if (outcome.kind === 'write') return allow(facts, course, route, identity, outcome);
     if (!course.message) {
@@ -99,30 +147,46 @@ export function createDecider(parts: DeciderParts): Decide {
       if (reading?.kind === 'message') course.message = reading.message;
     }
     const missing = settleMissing(outcome, facts, identity, course.message, course.session, parts.connectLink);
-    if (missing.kind === 'forward') return allow(facts, course, route, identity, { headers: [], onUnauthorized: missing.onUnauthorized });
+    if (missing.kind === 'forward')
+      return allow(facts, course, route, identity, { headers: [], onUnauthorized: missing.onUnauthorized });
     finish(facts, course, ACCOUNT_MISSING.reason, 'deny', missing.deny.status, []);
     return missing.deny;
   };
 
   const judge = (facts: RequestFacts, course: Course, signal: AbortSignal): MaybePromise<Decision> => {
-    if (!facts.routeMetadata) return deny(facts, course, refuse('policy_missing', { detail: 'the route has no mcp.identity metadata, or ext_authz does not forward it' }));
+    if (!facts.routeMetadata)
+      return deny(
+        facts,
+        course,
+        refuse('policy_missing', {
+          detail: 'the route has no mcp.identity metadata, or ext_authz does not forward it',
+        }),
+      );
     const finding = parts.findRoute(facts.routeMetadata);
     if (finding.kind === 'unusable') return deny(facts, course, refuse(finding.reason, { detail: finding.detail }));
     const { route } = finding;
     course.route = route;
     if (!originAllowed(facts, parts.allowedOrigins)) return deny(facts, course, refuse('origin_denied'));
 
-    return then(route.authenticate(facts, signal), (outcome) => {
+    return whenReady(route.authenticate(facts, signal), (outcome) => {
       course.session = readSession(facts, route.policy, parts.sessions);
-      const credentialFree = outcome.kind === 'rejected' ? outcome.refusal.reason === 'credential_missing' : outcome.identity.kind === 'anonymous';
+      const credentialFree =
+        outcome.kind === 'rejected'
+          ? outcome.refusal.reason === 'credential_missing'
+          : outcome.identity.kind === 'anonymous';
       const teardown = credentialFree ? teardownUser(facts, route.policy, course.session) : undefined;
       if (outcome.kind === 'rejected' && !teardown) return deny(facts, course, outcome.refusal);
       const identity = teardown ?? (outcome as { identity: Identity }).identity;
       course.identity = identity;
 
-      const refusal = readBody(facts, course, route) ?? (teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule)) ?? refuseSession(course.session, identity);
+      const refusal =
+        readBody(facts, course, route) ??
+        (teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule)) ??
+        refuseSession(course.session, identity);
       if (refusal) return deny(facts, course, refusal);
-      return then(route.strategy.credential(identity, signal), (outgoing) => settle(facts, course, route, identity, outgoing));
+      return whenReady(route.strategy.credential(identity, signal), (outgoing) =>
+        settle(facts, course, route, identity, outgoing),
+      );
     });
   };
 
@@ -138,10 +202,19 @@ export function createDecider(parts: DeciderParts): Decide {
   };
 
   return (facts, signal) => {
-    const course: Course = { startedMs: performance.now(), route: undefined, identity: undefined, message: undefined, session: { kind: 'none' } };
+    const course: Course = {
+      startedMs: performance.now(),
+      route: undefined,
+      identity: undefined,
+      message: undefined,
+      session: { kind: 'none' },
+    };
     const broken = (error: unknown): Decision => {
       if (signal.aborted) return deny(facts, course, refuse('deadline_exceeded'));
-      tools.log.error('a request could not be decided', { request_id: facts.requestId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      tools.log.error('a request could not be decided', {
+        request_id: facts.requestId,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
       return deny(facts, course, refuse('internal'));
     };
     try {

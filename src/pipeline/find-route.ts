@@ -22,7 +22,11 @@ export function createFindRoute(parts: FindRouteParts): (metadata: Buffer) => Ro
   const { log, metrics } = parts.tools;
   const invalid = metrics.counter('mcp_identity_invalid_policies_total', 'Distinct route policies that were refused');
 
-  const unusable = (reason: 'policy_invalid' | 'policy_unproven', detail: string, fields: Record<string, unknown>): RouteFinding => {
+  const unusable = (
+    reason: 'policy_invalid' | 'policy_unproven',
+    detail: string,
+    fields: Record<string, unknown>,
+  ): RouteFinding => {
     invalid.inc();
     log.error('a route policy is refused', { reason, detail, ...fields });
     return { kind: 'unusable', reason, detail };
@@ -36,14 +40,20 @@ export function createFindRoute(parts: FindRouteParts): (metadata: Buffer) => Ro
     }
     const extProc = parts.extProcProven(canonical);
     if (needsExtProc(policy) && !extProc) {
-      return unusable('policy_unproven', 'the policy needs ext_proc, and no validated Envoy configuration has it there; set envoy.bootstrap or envoy.admin', { backend: policy.backend });
+      return unusable(
+        'policy_unproven',
+        'the policy needs ext_proc, and no validated Envoy configuration has it there; set envoy.bootstrap or envoy.admin',
+        { backend: policy.backend },
+      );
     }
     try {
       const route = compileRoute(policy, parts, extProc);
       parts.onPolicy(policy);
       return { kind: 'route', route };
     } catch (error) {
-      return unusable('policy_invalid', error instanceof Error ? error.message : 'unknown', { backend: policy.backend });
+      return unusable('policy_invalid', error instanceof Error ? error.message : 'unknown', {
+        backend: policy.backend,
+      });
     }
   };
 

@@ -38,7 +38,9 @@ export interface SessionPlan {
   /** The id the client presented and what the backend calls it. */
   readonly presented?: { readonly id: string; readonly backendId: string };
   /** A session that the response may open; the client's capability is read from the body where `Check` had none. */
-  readonly opens: Omit<Session, 'backendId' | 'createdMs' | 'elicitationUrl'> & { readonly elicitationUrl: boolean | null };
+  readonly opens: Omit<Session, 'backendId' | 'createdMs' | 'elicitationUrl'> & {
+    readonly elicitationUrl: boolean | null;
+  };
 }
 
 /** Key inside the dynamic metadata of ext_authz. */
@@ -78,9 +80,13 @@ export function makePlan(input: PlanInput): Plan {
     backend: policy.backend,
     strategy: policy.outgoingAuth.type,
     maxBody: input.maxBody,
-    ...(route.metaKey === undefined ? {} : { meta: { key: route.metaKey, json: metaJson(identity, policy.identityPropagation) } }),
+    ...(route.metaKey === undefined
+      ? {}
+      : { meta: { key: route.metaKey, json: metaJson(identity, policy.identityPropagation) } }),
     ...(policy.session.bind ? { session: sessionPlan(input) } : {}),
-    ...(input.credential || Object.keys(policy.headerForward.secrets).length > 0 ? { credential: input.credential ?? {} } : {}),
+    ...(input.credential || Object.keys(policy.headerForward.secrets).length > 0
+      ? { credential: input.credential ?? {} }
+      : {}),
     ...(input.onUnauthorized === undefined ? {} : { onUnauthorized: input.onUnauthorized }),
     hide: [...HIDDEN, ...input.written.filter((name) => name !== 'mcp-session-id')],
     ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),
@@ -88,15 +94,28 @@ export function makePlan(input: PlanInput): Plan {
   };
 
   function sessionPlan({ facts: { headers, method } }: PlanInput): SessionPlan {
-    const presented = session.kind === 'presented' ? { presented: { id: session.presented.id, backendId: session.presented.session.backendId } } : {};
+    const presented =
+      session.kind === 'presented'
+        ? { presented: { id: session.presented.id, backendId: session.presented.session.backendId } }
+        : {};
     const known = message?.clientElicitationUrl ?? null;
     return {
       ...presented,
       opens: {
-        owner: identity.kind === 'user' ? { issuer: identity.issuer, subject: identity.subject, methodName: identity.methodName, authMethod: identity.authMethod } : null,
+        owner:
+          identity.kind === 'user'
+            ? {
+                issuer: identity.issuer,
+                subject: identity.subject,
+                methodName: identity.methodName,
+                authMethod: identity.authMethod,
+              }
+            : null,
         // Without the body, a POST that may open a session has to be read by ext_proc.
         elicitationUrl: session.kind === 'presented' || method !== 'POST' ? (known ?? false) : known,
-        ...(policy.session.passthroughCapture === 'session' ? { captured: captureValues(policy.passthroughHeaders, headers) } : {}),
+        ...(policy.session.passthroughCapture === 'session'
+          ? { captured: captureValues(policy.passthroughHeaders, headers) }
+          : {}),
       },
     };
   }

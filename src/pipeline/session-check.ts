@@ -11,7 +11,10 @@ export interface PresentedSession {
   readonly session: Session;
 }
 
-export type SessionReading = { readonly kind: 'none' } | { readonly kind: 'presented'; readonly presented: PresentedSession } | { readonly kind: 'unknown' };
+export type SessionReading =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'presented'; readonly presented: PresentedSession }
+  | { readonly kind: 'unknown' };
 
 const NONE: SessionReading = { kind: 'none' };
 const UNKNOWN: SessionReading = { kind: 'unknown' };
@@ -38,7 +41,8 @@ export function refuseSession(reading: SessionReading, identity: Identity): Refu
  * request does carry is ever overridden.
  */
 export function teardownUser(facts: RequestFacts, policy: RoutePolicy, reading: SessionReading): User | undefined {
-  if (policy.session.identityFallback !== 'delete' || facts.method !== 'DELETE' || reading.kind !== 'presented') return undefined;
+  if (policy.session.identityFallback !== 'delete' || facts.method !== 'DELETE' || reading.kind !== 'presented')
+    return undefined;
   const { owner } = reading.presented.session;
   if (!owner) return undefined;
   return {
@@ -57,5 +61,6 @@ export function teardownUser(facts: RequestFacts, policy: RoutePolicy, reading: 
 /** The backend hears its own id, and the values captured when the session was opened. */
 export function writeSession(session: Session, policy: RoutePolicy, edits: HeaderEdits): void {
   edits.set('mcp-session-id', session.backendId);
-  if (session.captured && policy.session.passthroughCapture === 'session') restoreValues(policy.passthroughHeaders, session.captured, edits);
+  if (session.captured && policy.session.passthroughCapture === 'session')
+    restoreValues(policy.passthroughHeaders, session.captured, edits);
 }

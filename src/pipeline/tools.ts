@@ -40,7 +40,9 @@ export function prepareTools(tools: RoutePolicy['tools']): (name: string) => Too
     const first = patterns.findIndex(({ pattern }) => matchesPattern(pattern, name));
     if (first === -1) return undefined;
     const { length } = (patterns[first] as { pattern: string }).pattern;
-    const equals = patterns.slice(first).filter(({ pattern }) => pattern.length === length && matchesPattern(pattern, name));
+    const equals = patterns
+      .slice(first)
+      .filter(({ pattern }) => pattern.length === length && matchesPattern(pattern, name));
     return { scopes: equals.flatMap((equal) => equal.rule.scopes), deny: equals.some((equal) => equal.rule.deny) };
   };
 }

@@ -64,9 +64,9 @@ export function usesUpstreamToken({ outgoingAuth }: RoutePolicy): boolean {
   return outgoingAuth.type === 'upstream_inject';
 }
 
-/** True when Envoy must hand the body to `Check`: rules for tools, or an answer about a missing account (contract §5). */
+/** True when Envoy must hand the body to `Check`: to decide on it, or to answer about a missing account (contract §5). */
 export function needsCheckBody(policy: RoutePolicy): boolean {
-  return Object.keys(policy.tools).length > 0 || usesUpstreamToken(policy);
+  return decidesOnBody(policy) || usesUpstreamToken(policy);
 }
 
 /** True when the bytes of the body go into a signature, so that ext_proc must see them. */

@@ -36,7 +36,7 @@ export interface Proof {
 
 export interface EnvoyValidation {
   readonly problems: readonly Problem[];
-  /** Routes that were looked at, those of redirects and without a policy included. */
+  /** Routes that were looked at, with and without a policy. */
   readonly routeCount: number;
   /** Policies without errors, once each. */
   readonly policies: readonly RoutePolicy[];
@@ -73,7 +73,7 @@ export function validateEnvoy(model: EnvoyModel, world: World, limits: Limits): 
   findings.push(...sharedResources(withPolicy, world));
   return {
     problems: mergeFindings(findings, model.document),
-    routeCount: model.routes.length,
+    routeCount: new Set(model.routes.map((route) => route.node)).size,
     policies: judged.policies,
     proofs,
   };

@@ -61,7 +61,8 @@ export function forwardedHeaderNames(policy: IdentityPropagation): string[] {
 export function prepareForwardedUser(policy: IdentityPropagation): (user: User) => HeaderPair[] {
   const names = new Map<string, string>();
   for (const name of policy.attributes) names.set(name, `${policy.headersPrefix}-${HEADER_END[name]}`.toLowerCase());
-  for (const [path, end] of Object.entries(policy.claims)) names.set(path, `${policy.headersPrefix}-${end}`.toLowerCase());
+  for (const [path, end] of Object.entries(policy.claims))
+    names.set(path, `${policy.headersPrefix}-${end}`.toLowerCase());
   return (user) => {
     const headers: HeaderPair[] = [];
     for (const [name, value] of Object.entries(propagated(user, policy))) {

@@ -10,6 +10,8 @@ import type { HeaderForward } from './schema.ts';
 export function prepareHeaderForward(policy: HeaderForward, secrets: ReadonlyMap<string, Secret>): HeaderPair[] {
   return [
     ...Object.entries(policy.plaintext).map(([name, value]): HeaderPair => [name.toLowerCase(), value]),
-    ...Object.entries(policy.secrets).map(([name, secret]): HeaderPair => [name.toLowerCase(), headerSecret(secrets, secret)]),
+    ...Object.entries(policy.secrets).map(
+      ([name, secret]): HeaderPair => [name.toLowerCase(), headerSecret(secrets, secret)],
+    ),
   ];
 }

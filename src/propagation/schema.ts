@@ -20,9 +20,16 @@ const HEADER_PART = /^[A-Za-z0-9][A-Za-z0-9-]*$/;
 
 export const identityPropagationSchema = z.strictObject({
   mode: z.enum(['headers', 'meta', 'both']),
-  headersPrefix: z.string().regex(HEADER_PART, 'must be letters, digits and dashes').max(64).default('X-Forwarded-User'),
+  headersPrefix: z
+    .string()
+    .regex(HEADER_PART, 'must be letters, digits and dashes')
+    .max(64)
+    .default('X-Forwarded-User'),
   attributes: z.array(z.enum(ATTRIBUTES)).default(['id']),
-  claims: z.record(z.string().min(1), z.string().regex(HEADER_PART, 'must be letters, digits and dashes').max(64)).default({}).describe('Further claims: claim path → end of the header name'),
+  claims: z
+    .record(z.string().min(1), z.string().regex(HEADER_PART, 'must be letters, digits and dashes').max(64))
+    .default({})
+    .describe('Further claims: claim path → end of the header name'),
   sign: z.enum(['none', 'hmac', 'jws']).default('none'),
   metaKey: z.string().min(1).default('user').describe('Key inside params._meta'),
 });

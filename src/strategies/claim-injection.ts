@@ -7,7 +7,9 @@ import { NOTHING, type OutgoingStrategy } from './strategy.ts';
 
 /** Claims of the user as headers; nothing for anonymous callers (R2). */
 export function createClaimInjection(policy: OutgoingAuthOf<'claim_injection'>): OutgoingStrategy {
-  const mapping = Object.entries(policy.claimInjection.claims).map(([path, header]) => [path, header.toLowerCase()] as const);
+  const mapping = Object.entries(policy.claimInjection.claims).map(
+    ([path, header]) => [path, header.toLowerCase()] as const,
+  );
   const headersOf = (user: User): HeaderPair[] => {
     const headers: HeaderPair[] = [];
     for (const [path, header] of mapping) {
@@ -17,5 +19,7 @@ export function createClaimInjection(policy: OutgoingAuthOf<'claim_injection'>):
     }
     return headers;
   };
-  return { credential: (identity) => (identity.kind === 'user' ? { kind: 'write', headers: headersOf(identity) } : NOTHING) };
+  return {
+    credential: (identity) => (identity.kind === 'user' ? { kind: 'write', headers: headersOf(identity) } : NOTHING),
+  };
 }

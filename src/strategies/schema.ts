@@ -23,7 +23,10 @@ const claimInjection = z.strictObject({
     .strictObject({
       claims: z
         .union([
-          z.array(z.enum(['sub', 'email', 'name'])).min(1).transform((names) => Object.fromEntries(names.map((name) => [name, LISTED_CLAIMS[name]]))),
+          z
+            .array(z.enum(['sub', 'email', 'name']))
+            .min(1)
+            .transform((names) => Object.fromEntries(names.map((name) => [name, LISTED_CLAIMS[name]]))),
           z.record(z.string().min(1), headerName()),
         ])
         .default({ sub: LISTED_CLAIMS.sub })
@@ -40,7 +43,15 @@ const tokenExchange = z.strictObject({
   tokenExchange: z.strictObject({
     exchange: z.string().min(1).describe('Name of an entry under `tokenExchanges`'),
     audience: z.string().min(1).optional(),
-    resource: z.union([z.string().min(1).transform((one) => [one]), z.array(z.string().min(1)).min(1)]).optional(),
+    resource: z
+      .union([
+        z
+          .string()
+          .min(1)
+          .transform((one) => [one]),
+        z.array(z.string().min(1)).min(1),
+      ])
+      .optional(),
     scopes: z.array(scopeToken()).optional(),
     subjectProviderName: z.string().optional().describe('Use the token of the user at this provider as the subject'),
     subjectTokenType: z.string().min(1).optional(),
@@ -76,15 +87,27 @@ const awsSts = z.strictObject({
         }),
       )
       .default([]),
-    fallbackRoleArn: z.string().regex(/^arn:[\w-]+:iam::\d{12}:role\/.+$/, 'must be the ARN of a role').optional(),
+    fallbackRoleArn: z
+      .string()
+      .regex(/^arn:[\w-]+:iam::\d{12}:role\/.+$/, 'must be the ARN of a role')
+      .optional(),
     sessionNameClaim: z.string().min(1).default('sub'),
-    sessionDuration: duration().prefault('1h').refine((ms) => ms >= 900_000 && ms <= 43_200_000, 'must lie between 15m and 12h (AWS STS)'),
+    sessionDuration: duration()
+      .prefault('1h')
+      .refine((ms) => ms >= 900_000 && ms <= 43_200_000, 'must lie between 15m and 12h (AWS STS)'),
     subjectProviderName: z.string().optional(),
   }),
 });
 
 /** `outgoingAuth` of a route: one strategy, exclusive. */
-export const outgoingAuthSchema = z.discriminatedUnion('type', [unauthenticated, headerInjection, claimInjection, tokenExchange, upstreamInject, awsSts]);
+export const outgoingAuthSchema = z.discriminatedUnion('type', [
+  unauthenticated,
+  headerInjection,
+  claimInjection,
+  tokenExchange,
+  upstreamInject,
+  awsSts,
+]);
 
 export type OutgoingAuth = z.output<typeof outgoingAuthSchema>;
 export type OutgoingAuthOf<T extends OutgoingAuth['type']> = Extract<OutgoingAuth, { type: T }>;

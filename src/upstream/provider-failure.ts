@@ -59,7 +59,8 @@ export function failed(fault: ProviderFault, more: Omit<ProviderFailure, 'kind' 
 }
 
 /** Errors of oauth4webapi hold whole answers in their `cause`: only a word of ours goes on. */
-export function failureOf(error: unknown): ProviderFailure {
+export function failureOf(error: unknown, signal: AbortSignal): ProviderFailure {
+  if (signal.aborted) return failed('timeout');
   if (error instanceof EgressError) return failed(EGRESS_FAULTS[error.code]);
   const word = oauthErrorOf(error);
   const named = word === undefined ? {} : { error: word };
@@ -80,7 +81,8 @@ const EGRESS_FAULTS = {
   refused_url: 'malformed',
 } as const;
 
-const MAX_RETRY_AFTER_SECONDS = 3_600;
+/** Longer waits are somebody's mistake: our clock, or theirs. */
+const MAX_RETRY_AFTER_SECONDS = 600;
 
 /** What the status alone says, where no body may be believed: a gateway in front of the provider answers too. */
 export function failureOfStatus(response: Response, nowMs: number): ProviderFailure | undefined {

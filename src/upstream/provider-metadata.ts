@@ -78,13 +78,14 @@ export class ProviderMetadata {
 
   #with(document: AuthorizationServer): AuthorizationServer {
     const { authorizationEndpoint, tokenEndpoint, revocationEndpoint } = this.#config;
-    const server: AuthorizationServer = {
-      issuer: document.issuer,
-      authorization_endpoint: authorizationEndpoint ?? document.authorization_endpoint,
-      token_endpoint: tokenEndpoint ?? document.token_endpoint,
-      revocation_endpoint: revocationEndpoint ?? document.revocation_endpoint,
-      authorization_response_iss_parameter_supported: document.authorization_response_iss_parameter_supported ?? false,
+    const { authorization_endpoint, token_endpoint, revocation_endpoint, ...rest } = document;
+    const places = {
+      authorization_endpoint: authorizationEndpoint ?? authorization_endpoint,
+      token_endpoint: tokenEndpoint ?? token_endpoint,
+      revocation_endpoint: revocationEndpoint ?? revocation_endpoint,
     };
+    const named = Object.entries(places).filter(([, place]) => place !== undefined);
+    const server: AuthorizationServer = { ...rest, ...Object.fromEntries(named) };
     // Egress checks what we call ourselves; this one is for browsers.
     const { authorization_endpoint: place } = server;
     if (place !== undefined && urlFault(place)) throw new Error('the authorization endpoint is not an https URL');

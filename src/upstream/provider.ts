@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   allowInsecureRequests,
   authorizationCodeGrantRequest,
@@ -12,21 +11,16 @@ import {
   type TokenEndpointResponse,
   validateAuthResponse,
 } from 'oauth4webapi';
+import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Tools } from '../core/ports.ts';
 import type { Egress } from '../net/egress.ts';
 import { createOAuthClient } from '../net/oauth-client.ts';
+import { type AuthorizationInput, authorizationUrl, reservedParameter } from './authorization-url.ts';
 import { failed, failureOf, failureOfStatus, oauthErrorOf, type ProviderFailure } from './provider-failure.ts';
 import { ProviderMetadata } from './provider-metadata.ts';
 import type { UpstreamProviderConfig } from './schema.ts';
 import { normalTokenAnswer, type TokenAnswer, tokenAnswerOf } from './token-answer.ts';
 import type { GrantContent } from './vault/vault.ts';
-
-export interface AuthorizationInput {
-  readonly redirectUri: string;
-  readonly state: string;
-  /** RFC 7636: 43 to 128 characters, kept by the caller until the callback; only its S256 challenge goes out. */
-  readonly codeVerifier: string;
-}
 
 export interface CallbackInput {
   /** Query of the callback, as the browser brought it. */
@@ -50,7 +44,7 @@ export type RefreshOutcome =
 export type RevokeOutcome = { readonly kind: 'revoked' } | { readonly kind: 'unsupported' } | ProviderFailure;
 
 /**
- * An OAuth server at which users have accounts. No method throws, but for the abort reason of `signal`; nothing that
+ * An OAuth server at which users have accounts. No method throws (an abort of `signal` is a `timeout`), and nothing that
  * comes back holds a token outside of a `Secret`, or a word that the provider made up.
  */
 export interface Provider {
@@ -60,6 +54,8 @@ export interface Provider {
   readonly refreshBeforeMs: number;
   /** Whether there is a revocation endpoint; undefined while the metadata document was never read. */
   readonly supportsRevocation: boolean | undefined;
+  /** Finds the endpoints, so that the next call is not held up by it. */
+  prepare(signal: AbortSignal): MaybePromise<ProviderFailure | undefined>;
   /** Where the browser is sent to connect an account. */
   authorizationUrl(input: AuthorizationInput, signal: AbortSignal): Promise<AuthorizationOutcome>;
   /** From the callback to the grant. The caller has taken `state` out of use before. */
@@ -70,28 +66,12 @@ export interface Provider {
   revoke(grant: GrantContent, signal: AbortSignal): Promise<RevokeOutcome>;
 }
 
-/** What we set ourselves or rely on; a configuration must not change it behind our back. */
-export const PROTOCOL_PARAMETERS: ReadonlySet<string> = new Set([
-  'response_type',
-  'response_mode',
-  'client_id',
-  'redirect_uri',
-  'scope',
-  'state',
-  'nonce',
-  'code_challenge',
-  'code_challenge_method',
-  'resource',
-  'request',
-  'request_uri',
-]);
-
 /**
  * @param name the entry under `upstreamProviders`
  * @throws when `authorizeParams` names a protocol parameter, or the client cannot prove itself; says which
  */
 export function createProvider(name: string, config: UpstreamProviderConfig, tools: Tools, egress: Egress): Provider {
-  const reserved = Object.keys(config.authorizeParams).find((parameter) => PROTOCOL_PARAMETERS.has(parameter));
+  const reserved = reservedParameter(config.authorizeParams);
   if (reserved !== undefined) throw new Error(`upstreamProviders.${name}.authorizeParams must not set ${reserved}`);
   const { client, authenticate } = createOAuthClient(config);
   const { clock } = tools;
@@ -120,7 +100,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
       const answer = tokenAnswerOf(await process(server, await normalTokenAnswer(response, config.scopes)));
       return answer ? { kind: 'answer', answer, sentAtMs } : failed('malformed');
     } catch (error) {
-      return oauthErrorOf(error) === 'invalid_grant' ? { kind: 'dead' } : failureOf(error);
+      return oauthErrorOf(error) === 'invalid_grant' ? { kind: 'dead' } : failureOf(error, signal);
     }
   };
 
@@ -132,31 +112,35 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
       return metadata.known && metadata.known.revocation_endpoint !== undefined;
     },
 
-    async authorizationUrl({ redirectUri, state, codeVerifier }, signal) {
+    prepare(signal) {
+      const server = metadata.get(signal);
+      if (!(server instanceof Promise)) return undefined;
+      return server.then(
+        () => undefined,
+        (error: unknown) => failureOf(error, signal),
+      );
+    },
+
+    async authorizationUrl(input, signal) {
       try {
         const { authorization_endpoint: endpoint } = await metadata.get(signal);
-        if (endpoint === undefined) return failed('malformed');
-        const url = new URL(endpoint); // RFC 6749 3.1: a query of its own is kept
-        const set = (parameter: string, value: string) => url.searchParams.set(parameter, value);
-        for (const [parameter, value] of Object.entries(config.authorizeParams)) set(parameter, value);
-        set('response_type', 'code');
-        set('client_id', config.clientId);
-        set('redirect_uri', redirectUri);
-        if (config.scopes.length > 0) set('scope', config.scopes.join(' '));
-        set('state', state);
-        set('code_challenge', createHash('sha256').update(codeVerifier, 'ascii').digest('base64url'));
-        set('code_challenge_method', 'S256');
-        if (config.resource !== undefined) set('resource', config.resource);
-        return { kind: 'url', url: url.href };
+        return endpoint === undefined
+          ? failed('malformed')
+          : { kind: 'url', url: authorizationUrl(endpoint, config, input) };
       } catch (error) {
-        return failureOf(error);
+        return failureOf(error, signal);
       }
     },
 
     async exchangeCode({ params, redirectUri, codeVerifier, expectedState }, signal) {
+      let server: AuthorizationServer;
+      try {
+        server = await metadata.get(signal);
+      } catch (error) {
+        return failureOf(error, signal);
+      }
       let callback: URLSearchParams;
       try {
-        const server = await metadata.get(signal);
         const compared = new URLSearchParams(params);
         // Without an issuer in the configuration there is nothing to compare with; the callback path of its own
         // keeps this provider apart from others then (RFC 9700 4.4.2).
@@ -229,7 +213,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
         if (outcome.kind === 'revoked') await send(accessToken, 'access_token').catch(() => {});
         return outcome;
       } catch (error) {
-        return failureOf(error);
+        return failureOf(error, signal);
       }
     },
   };
@@ -258,10 +242,7 @@ function contentOf(answer: TokenAnswer, sentAtMs: number, otherwise: readonly st
 
 /** RFC 6749 4.1.2.1, RFC 9207 2.4. */
 function refusedCallback(error: unknown): Exclude<ExchangeOutcome, { kind: 'granted' }> {
-  if (!(error instanceof AuthorizationResponseError)) {
-    const failure = failureOf(error);
-    return failure.fault === 'malformed' ? failed('callback_invalid') : failure;
-  }
+  if (!(error instanceof AuthorizationResponseError)) return failed('callback_invalid');
   const word = oauthErrorOf(error);
   if (word === 'server_error' || word === 'temporarily_unavailable') return failed('server_error', { error: word });
   return { kind: 'denied', error: word ?? 'access_denied' };

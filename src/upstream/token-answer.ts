@@ -26,13 +26,15 @@ const MAX_LIFETIME = 10 * 365 * 86_400;
 export async function normalTokenAnswer(response: Response, requestedScopes: readonly string[]): Promise<Response> {
   const members = membersOf(await response.text());
   const headers = { 'content-type': 'application/json' };
-  if (!members) return new Response('{}', { status: response.ok ? 200 : response.status, headers });
+  // RFC 6749 5.2: what 401 stands for, where the body does not say.
+  const silent = response.status === 401 ? '{"error":"invalid_client"}' : '{}';
+  if (!members) return new Response(silent, { status: response.ok ? 200 : response.status, headers });
   const { error } = members;
   if (typeof error === 'string' && error !== '' && typeof members['access_token'] !== 'string') {
     const status = response.status >= 400 ? response.status : 400;
     return new Response(JSON.stringify({ error: SPELLINGS[error] ?? error }), { status, headers });
   }
-  if (!response.ok) return new Response('{}', { status: response.status, headers });
+  if (!response.ok) return new Response(silent, { status: response.status, headers });
   const { access_token, refresh_token, token_type, expires_in, scope } = members;
   const lifetime = lifetimeOf(expires_in);
   return Response.json({

@@ -34,7 +34,10 @@ describe('official MCP clients of both eras, from the first 401 to a tool’s an
     });
     stack = await startStack({
       extProc: true,
-      config: { incomingAuth: { corp: { type: 'jwt', issuer: idp.url } }, session: { keys: [{ id: 'k1', key: Buffer.alloc(32, 1).toString('base64') }] } },
+      config: {
+        incomingAuth: { corp: { type: 'jwt', issuer: idp.url } },
+        session: { keys: [{ id: 'k1', key: Buffer.alloc(32, 1).toString('base64') }] },
+      },
       routes: (origin) => [route(origin, 'legacy', 0), route(origin, 'modern', 1)],
     });
   });
@@ -46,7 +49,9 @@ describe('official MCP clients of both eras, from the first 401 to a tool’s an
   const run = (script: string, ...args: string[]) =>
     new Promise<{ code: number; output: string }>((resolve) => {
       const path = fileURLToPath(new URL(`../../demo/${script}`, import.meta.url));
-      execFile(process.execPath, [path, ...args], { timeout: 30_000 }, (error, stdout, stderr) => resolve({ code: error ? 1 : 0, output: stdout + stderr }));
+      execFile(process.execPath, [path, ...args], { timeout: 30_000 }, (error, stdout, stderr) =>
+        resolve({ code: error ? 1 : 0, output: stdout + stderr }),
+      );
     });
 
   for (const name of ['legacy', 'modern'] as const) {

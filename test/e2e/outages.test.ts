@@ -9,11 +9,24 @@ describe('outages: nothing passes that should not, nothing breaks for good', () 
   let issuer: FakeIssuer;
   let stack: Stack;
   const url = () => `${stack.origin}/mcp`;
-  const bearer = async (claims: Record<string, unknown> = {}, options = {}) => ['Authorization', `Bearer ${await issuer.token({ aud: url(), sub: 'alice', ...claims }, options)}`];
+  const bearer = async (claims: Record<string, unknown> = {}, options = {}) => [
+    'Authorization',
+    `Bearer ${await issuer.token({ aud: url(), sub: 'alice', ...claims }, options)}`,
+  ];
   const start = () =>
     startStack({
       config: { incomingAuth: { corp: { type: 'jwt', issuer: issuer.issuer }, guest: { type: 'anonymous' } } },
-      routes: (origin) => [{ prefix: '/mcp', policy: { backend: 'b', resource: `${origin}/mcp`, incomingAuth: ['corp', 'guest'], outgoingAuth: { type: 'claim_injection' } } }],
+      routes: (origin) => [
+        {
+          prefix: '/mcp',
+          policy: {
+            backend: 'b',
+            resource: `${origin}/mcp`,
+            incomingAuth: ['corp', 'guest'],
+            outgoingAuth: { type: 'claim_injection' },
+          },
+        },
+      ],
     });
 
   before(async () => {
@@ -48,14 +61,20 @@ describe('outages: nothing passes that should not, nothing breaks for good', () 
     assert.equal((await rpc(url(), toolCall('x'), await bearer())).status, 200);
     issuer.trouble = 'hang-up';
     assert.equal((await rpc(url(), toolCall('x'), await bearer({ sub: 'bob' }))).status, 200);
-    assert.equal((await rpc(url(), toolCall('x'), await bearer({}, { kid: 'new' }))).status, 503, 'a key that may be new cannot be judged');
+    assert.equal(
+      (await rpc(url(), toolCall('x'), await bearer({}, { kid: 'new' }))).status,
+      503,
+      'a key that may be new cannot be judged',
+    );
   });
 
   it('random kids cannot make us flood the issuer', async () => {
     stack = await start();
     assert.equal((await rpc(url(), toolCall('x'), await bearer())).status, 200);
     const before = issuer.requests.jwks;
-    const answers = await Promise.all(Array.from({ length: 100 }, async (_, i) => rpc(url(), toolCall('x'), await bearer({}, { kid: `random-${i}` }))));
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async (_, i) => rpc(url(), toolCall('x'), await bearer({}, { kid: `random-${i}` }))),
+    );
     assert.ok(answers.every((answer) => answer.status === 401));
     assert.ok(issuer.requests.jwks - before <= 1, `${issuer.requests.jwks - before} fetches`);
   });

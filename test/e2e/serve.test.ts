@@ -27,17 +27,28 @@ describe('serve', () => {
     return new Child('service', process.execPath, [MAIN, 'serve', '--config', file]);
   };
   const health = (target: string, channel: ChannelCredentials): Promise<string> => {
-    const method = loadSync('grpc/health/v1/health.proto', { includeDirs: [PROTO], enums: String })['grpc.health.v1.Health'] as any;
+    const method = loadSync('grpc/health/v1/health.proto', { includeDirs: [PROTO], enums: String })[
+      'grpc.health.v1.Health'
+    ] as any;
     const client = new Client(target, channel);
     return new Promise<string>((resolve, reject) => {
-      client.makeUnaryRequest(method.Check.path, method.Check.requestSerialize, method.Check.responseDeserialize, { service: '' }, { deadline: Date.now() + 5_000 }, (error, response) =>
-        error ? reject(error) : resolve((response as { status: string }).status),
+      client.makeUnaryRequest(
+        method.Check.path,
+        method.Check.requestSerialize,
+        method.Check.responseDeserialize,
+        { service: '' },
+        { deadline: Date.now() + 5_000 },
+        (error, response) => (error ? reject(error) : resolve((response as { status: string }).status)),
       );
     }).finally(() => client.close());
   };
 
   it('a wrong configuration: every problem with place and mend on stderr, exit 1', async () => {
-    const child = start({ publicUrl: 'ftp://x', incomingAuth: { corp: { type: 'jwt', isuer: 'https://idp' } }, server: { grpc: '0.0.0.0:9191' } });
+    const child = start({
+      publicUrl: 'ftp://x',
+      incomingAuth: { corp: { type: 'jwt', isuer: 'https://idp' } },
+      server: { grpc: '0.0.0.0:9191' },
+    });
     assert.equal(await child.exited, 1);
     assert.match(child.stderr, /publicUrl/);
     assert.match(child.stderr, /isuer/);
@@ -52,13 +63,20 @@ describe('serve', () => {
 
   it('unix sockets: mode 0660, a stale one is replaced, a used one is not', async () => {
     const socket = (name: string) => `unix:${join(folder, name)}`;
-    const config = { publicUrl: 'https://mcp.example.com', server: { grpc: socket('grpc.sock'), http: socket('http.sock'), admin: socket('admin.sock') } };
+    const config = {
+      publicUrl: 'https://mcp.example.com',
+      server: { grpc: socket('grpc.sock'), http: socket('http.sock'), admin: socket('admin.sock') },
+    };
     const first = start(config);
     await first.until(() => first.stderr.includes('"serving"'));
     assert.equal(statSync(join(folder, 'grpc.sock')).mode & 0o777, 0o660);
     assert.equal(await health(socket('grpc.sock'), credentials.createInsecure()), 'SERVING');
     const ready = await new Promise<number>((resolve, reject) => {
-      request({ socketPath: join(folder, 'admin.sock'), path: '/readyz' }, (response) => resolve(response.resume().statusCode ?? 0)).on('error', reject).end();
+      request({ socketPath: join(folder, 'admin.sock'), path: '/readyz' }, (response) =>
+        resolve(response.resume().statusCode ?? 0),
+      )
+        .on('error', reject)
+        .end();
     });
     assert.equal(ready, 200);
 
@@ -78,11 +96,22 @@ describe('serve', () => {
     const [port, http, admin] = (await freePorts(3)) as [number, number, number];
     const child = start({
       publicUrl: 'https://mcp.example.com',
-      server: { grpc: `0.0.0.0:${port}`, grpcTls: { cert: certificates.server.cert, key: certificates.server.key, clientCa: certificates.ca }, http: `127.0.0.1:${http}`, admin: `127.0.0.1:${admin}` },
+      server: {
+        grpc: `0.0.0.0:${port}`,
+        grpcTls: { cert: certificates.server.cert, key: certificates.server.key, clientCa: certificates.ca },
+        http: `127.0.0.1:${http}`,
+        admin: `127.0.0.1:${admin}`,
+      },
     });
     await child.until(() => child.stderr.includes('"serving"'));
     const target = `127.0.0.1:${port}`;
-    assert.equal(await health(target, credentials.createSsl(pem(certificates.ca), pem(certificates.client.key), pem(certificates.client.cert))), 'SERVING');
+    assert.equal(
+      await health(
+        target,
+        credentials.createSsl(pem(certificates.ca), pem(certificates.client.key), pem(certificates.client.cert)),
+      ),
+      'SERVING',
+    );
     await assert.rejects(health(target, credentials.createSsl(pem(certificates.ca))));
     await assert.rejects(health(target, credentials.createInsecure()));
     assert.equal(await child.stop('SIGTERM'), 0);

@@ -35,18 +35,21 @@ const { root } = protobuf.parse(
   { keepCase: true },
 );
 
-type View = Readonly<Record<string, readonly (View & Buffer & number & boolean)[]>>;
+interface View {
+  readonly [field: string]: readonly unknown[];
+}
 
 /** @throws what protobufjs throws */
 function view(name: string, bytes: Buffer): View {
   const type = root.lookupType(name);
-  return type.toObject(type.decode(bytes), { arrays: true, longs: Number }) as View;
+  return type.toObject(type.decode(bytes), { arrays: true, longs: Number });
 }
 
-const all = (views: readonly View[], field: string) => views.flatMap((each) => each[field] ?? []);
-const last = (views: readonly View[], field: string): Buffer | undefined => all(views, field).at(-1);
-const text = (views: readonly View[], field: string): string => last(views, field)?.toString() ?? '';
-const number = (views: readonly View[], field: string): number => Number(all(views, field).at(-1) ?? 0);
+const values = (views: readonly View[], field: string) => views.flatMap((each) => each[field] ?? []);
+const all = (views: readonly View[], field: string) => values(views, field) as View[];
+const last = (views: readonly View[], field: string) => values(views, field).at(-1) as Buffer | undefined;
+const text = (views: readonly View[], field: string) => last(views, field)?.toString() ?? '';
+const number = (views: readonly View[], field: string) => (values(views, field).at(-1) as number | undefined) ?? 0;
 
 function flatHeaders(maps: readonly View[]): string[] {
   return all(maps, 'headers').flatMap((header) => {
@@ -109,7 +112,7 @@ export function expectedProcessing(bytes: Buffer, namespace: string): Record<str
   return {
     kind,
     headers: flatHeaders(all(parts, 'map')),
-    endOfStream: Boolean(all(parts, 'end').at(-1)),
+    endOfStream: values(parts, 'end').at(-1) === true,
     body: last(parts, 'body') ?? Buffer.alloc(0),
     dynamicMetadata: namespaceStruct(all([message], 'metadata'), namespace),
   };
@@ -129,7 +132,7 @@ const Struct = protobuf.Root.fromJSON(
 
 /** What decodeStruct has to give for `bytes` unless it refuses. */
 export function expectedStruct(bytes: Buffer): unknown {
-  return plain({ structValue: Struct.toObject(Struct.decode(bytes)) as NonNullable<Value['structValue']> });
+  return plain({ structValue: Struct.toObject(Struct.decode(bytes)) });
 }
 
 function plain(value: Value): unknown {

@@ -42,7 +42,8 @@ export class Child {
       const look = () => {
         const found = ready();
         if (found !== undefined && found !== false) finish(() => resolve(found));
-        else if (this.process.exitCode !== null) finish(() => reject(this.#problem(`ended with ${this.process.exitCode}`)));
+        else if (this.process.exitCode !== null)
+          finish(() => reject(this.#problem(`ended with ${this.process.exitCode}`)));
       };
       const timer = setTimeout(() => finish(() => reject(this.#problem('did not get there in time'))), limitMs);
       this.#watchers.add(look);

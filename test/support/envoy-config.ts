@@ -35,11 +35,19 @@ const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connectio
 const HTTP2 = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 const OFF = {
-  'envoy.filters.http.ext_authz': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', disabled: true },
-  'envoy.filters.http.ext_proc': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute', disabled: true },
+  'envoy.filters.http.ext_authz': {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute',
+    disabled: true,
+  },
+  'envoy.filters.http.ext_proc': {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute',
+    disabled: true,
+  },
 };
 
-const endpoint = (port: number) => ({ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } });
+const endpoint = (port: number) => ({
+  endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } },
+});
 const cluster = (name: string, ports: readonly number[], more: Record<string, unknown> = {}) => ({
   name,
   type: 'STATIC',
@@ -48,7 +56,11 @@ const cluster = (name: string, ports: readonly number[], more: Record<string, un
 });
 
 /** A complete Envoy configuration with the settings the docs recommend. */
-export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], options: EnvoyOptions = {}): Record<string, unknown> {
+export function envoyConfig(
+  ports: EnvoyPorts,
+  routes: readonly TestRoute[],
+  options: EnvoyOptions = {},
+): Record<string, unknown> {
   const { extProc = false, bodies = true, maxRequestBytes = 4_194_304 } = options;
   const toService = (match: Record<string, string>) => ({
     match,
@@ -66,7 +78,15 @@ export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], opt
         encode_raw_headers: true,
         include_peer_certificate: true,
         validate_mutations: true,
-        ...(bodies ? { with_request_body: { max_request_bytes: maxRequestBytes, allow_partial_message: false, pack_as_bytes: true } } : {}),
+        ...(bodies
+          ? {
+              with_request_body: {
+                max_request_bytes: maxRequestBytes,
+                allow_partial_message: false,
+                pack_as_bytes: true,
+              },
+            }
+          : {}),
         status_on_error: { code: 'ServiceUnavailable' },
         ...options.extAuthz,
       },
@@ -88,7 +108,9 @@ export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], opt
 
   return {
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: ports.admin } } },
-    layered_runtime: { layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }] },
+    layered_runtime: {
+      layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }],
+    },
     static_resources: {
       listeners: [
         {
@@ -115,8 +137,14 @@ export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], opt
                             toService({ path_separated_prefix: '/connect' }),
                             ...routes.map((route) => ({
                               match: { path_separated_prefix: route.prefix },
-                              route: { cluster: route.port ? `backend_${route.port}` : 'backend', timeout: '0s', ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}) },
-                              ...(route.policy ? { metadata: { filter_metadata: { 'mcp.identity': route.policy } } } : {}),
+                              route: {
+                                cluster: route.port ? `backend_${route.port}` : 'backend',
+                                timeout: '0s',
+                                ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}),
+                              },
+                              ...(route.policy
+                                ? { metadata: { filter_metadata: { 'mcp.identity': route.policy } } }
+                                : {}),
                               ...(route.perFilter ? { typed_per_filter_config: route.perFilter } : {}),
                             })),
                           ],
@@ -136,12 +164,29 @@ export function envoyConfig(ports: EnvoyPorts, routes: readonly TestRoute[], opt
           connect_timeout: '1s',
           circuit_breakers: { thresholds: [{ max_requests: 10_000, max_pending_requests: 10_000 }] },
           per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
-          typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': HTTP2, explicit_http_config: { http2_protocol_options: {} } } },
-          ...(ports.grpc.length > 1 ? { health_checks: [{ timeout: '1s', interval: '0.5s', unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: {} }] } : {}),
+          typed_extension_protocol_options: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+              '@type': HTTP2,
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+          ...(ports.grpc.length > 1
+            ? {
+                health_checks: [
+                  {
+                    timeout: '1s',
+                    interval: '0.5s',
+                    unhealthy_threshold: 1,
+                    healthy_threshold: 1,
+                    grpc_health_check: {},
+                  },
+                ],
+              }
+            : {}),
         }),
         cluster('identity_http', [ports.http]),
         cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
-        ...new Set(routes.flatMap((route) => route.port ?? [])).values().map((port) => cluster(`backend_${port}`, [port])),
+        ...[...new Set(routes.flatMap((route) => route.port ?? []))].map((port) => cluster(`backend_${port}`, [port])),
       ],
     },
   };

@@ -24,10 +24,19 @@ export function send(url: string, call: Call = {}): Promise<Answer> {
     const body = call.body === undefined ? undefined : Buffer.from(call.body);
     const lines = ['Host', target.host, ...(call.headers ?? [])];
     const names = lines.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
-    if (body && !names.includes('content-length') && !names.includes('transfer-encoding')) lines.push('Content-Length', String(body.length));
+    if (body && !names.includes('content-length') && !names.includes('transfer-encoding'))
+      lines.push('Content-Length', String(body.length));
     const outgoing = request(
       // Raw header lines: Node takes a flat array and sends it unchanged.
-      { host: target.hostname, port: target.port, path: target.pathname + target.search, method: call.method ?? 'GET', headers: lines as never, agent: false, setHost: false },
+      {
+        host: target.hostname,
+        port: target.port,
+        path: target.pathname + target.search,
+        method: call.method ?? 'GET',
+        headers: lines as never,
+        agent: false,
+        setHost: false,
+      },
       (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -59,4 +68,9 @@ export function rpc(url: string, message: unknown, headers: readonly string[] = 
   });
 }
 
-export const toolCall = (name: string, id: unknown = 1) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: {} } });
+export const toolCall = (name: string, id: unknown = 1) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: {} },
+});

@@ -66,13 +66,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const serviceAdmin = rest.slice(2 * replicas);
 
   const envoyFile = join(folder, 'envoy.json');
-  const config = envoyConfig({ listen, admin, backend: backend.port, grpc, http: http[0] as number }, options.routes(origin), options);
+  const config = envoyConfig(
+    { listen, admin, backend: backend.port, grpc, http: http[0] as number },
+    options.routes(origin),
+    options,
+  );
   writeFileSync(envoyFile, JSON.stringify(config, null, 1));
 
   const startService = async (index: number): Promise<Child> => {
     const file = join(folder, `sidecar-${index}.yaml`);
     const content = {
-      server: { grpc: `127.0.0.1:${grpc[index]}`, http: `127.0.0.1:${http[index]}`, admin: `127.0.0.1:${serviceAdmin[index]}` },
+      server: {
+        grpc: `127.0.0.1:${grpc[index]}`,
+        http: `127.0.0.1:${http[index]}`,
+        admin: `127.0.0.1:${serviceAdmin[index]}`,
+      },
       publicUrl: origin,
       ...(options.validate === false ? {} : { envoy: { bootstrap: envoyFile } }),
       ...options.config,
@@ -93,7 +101,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     for (let i = 0; i < replicas; i++) services.push(await startService(i));
-    envoy = new Child('envoy', envoyBinary(), ['-c', envoyFile, '--use-dynamic-base-id', '--concurrency', '1', '--log-level', 'warning']);
+    envoy = new Child('envoy', envoyBinary(), [
+      '-c',
+      envoyFile,
+      '--use-dynamic-base-id',
+      '--concurrency',
+      '1',
+      '--log-level',
+      'warning',
+    ]);
     const running = envoy;
     await ready(`http://127.0.0.1:${admin}/ready`, running);
     await ready(`${origin}/.well-known/oauth-protected-resource/none`, running);
@@ -103,9 +119,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 
   const audit = () =>
-    services
-      .flatMap((service) => service.stdout.split('\n').slice(0, -1))
-      .map((line) => JSON.parse(line) as AuditLine);
+    services.flatMap((service) => service.stdout.split('\n').slice(0, -1)).map((line) => JSON.parse(line) as AuditLine);
   return {
     origin,
     adminUrl: `http://127.0.0.1:${serviceAdmin[0]}`,
@@ -117,7 +131,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     audit,
     auditOf: async (requestId) => {
       const found = services.map((service) =>
-        service.until(() => service.stdout.split('\n').slice(0, -1).map((line) => JSON.parse(line) as AuditLine).find((line) => line['request_id'] === requestId)),
+        service.until(() =>
+          service.stdout
+            .split('\n')
+            .slice(0, -1)
+            .map((line) => JSON.parse(line) as AuditLine)
+            .find((line) => line['request_id'] === requestId),
+        ),
       );
       for (const promise of found) promise.catch(() => {});
       return Promise.any(found);
@@ -140,7 +160,8 @@ async function ready(url: string, envoy: Child): Promise<void> {
     } catch {
       // not listening yet
     }
-    if (Date.now() > deadline || envoy.process.exitCode !== null) throw new Error(`${url} did not answer\n${envoy.stderr.slice(-4000)}`);
+    if (Date.now() > deadline || envoy.process.exitCode !== null)
+      throw new Error(`${url} did not answer\n${envoy.stderr.slice(-4000)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -50,6 +50,8 @@ export interface RouteUse {
   readonly node: Node;
   readonly virtualHost: Node;
   /** For messages: the route's name, or what it matches. */
+  readonly name: string;
+  /** The name, and the weighted cluster where it matters. */
   readonly label: string;
   /** True when requests go to a cluster: no redirect, no direct response. */
   readonly forwards: boolean;

@@ -36,17 +36,18 @@ export const FROM_ADMIN = 'check the running Envoy: set `envoy.admin`, or check 
 
 function readRoute(node: Node, virtualHost: Node, outer: readonly Level[], connections: Connections): RouteUse[] {
   const own = readOverrides(node);
-  const label = labelOf(node);
+  const name = nameOf(node);
   // Only `Route.metadata` reaches ext_authz; metadata of clusters and virtual hosts does not.
   const policy = node.at('metadata', 'filter_metadata').entry(NAMESPACE);
   const use = (levels: readonly Level[], suffix: string): RouteUse => ({
     connections,
     node,
     virtualHost,
-    label: `${label}${suffix}`,
+    name,
+    label: `${name}${suffix}`,
     forwards: node.get('route').there,
     policy,
-    overrides: (name) => levels.flatMap((level) => level.get(name) ?? []),
+    overrides: (filter) => levels.flatMap((level) => level.get(filter) ?? []),
   });
   const weighted = node.at('route', 'weighted_clusters', 'clusters').items();
   const withOwn = weighted.filter((cluster) => cluster.get('typed_per_filter_config').there);
@@ -68,9 +69,9 @@ function* routesInMatcher(node: Node): Iterable<Node> {
 
 const PATHS = ['path', 'prefix', 'path_separated_prefix'];
 
-function labelOf(node: Node): string {
-  const name = node.get('name').text();
-  if (name) return name;
+function nameOf(node: Node): string {
+  const given = node.get('name').text();
+  if (given) return given;
   const match = node.get('match');
   for (const kind of PATHS) if (match.get(kind).text()) return `${match.get(kind).text()}${kind === 'path' ? '' : '*'}`;
   const regex = match.at('safe_regex', 'regex').text();

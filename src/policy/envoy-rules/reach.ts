@@ -9,7 +9,7 @@ import { forwardsPolicy, type OwnFilters } from './own-filters.ts';
 /** V-20: a route that the service is asked about without being told what applies there. Each request would be answered 500. */
 export function policyMissing(route: RouteUse, authz: readonly AuthzUse[]): Finding[] {
   if (route.policy.there || !authz.some((use) => use.runs === 'yes')) return [];
-  const { node, virtualHost, label } = route;
+  const { node, virtualHost, name } = route;
   const misplaced = virtualHost.at('metadata', 'filter_metadata').entry(NAMESPACE).there;
   const mend = misplaced
     ? 'move the metadata from the virtual host to the route: Envoy forwards that of routes only'
@@ -19,7 +19,7 @@ export function policyMissing(route: RouteUse, authz: readonly AuthzUse[]): Find
       code: 'V-20',
       severity: 'error',
       node,
-      message: `the route ${label} goes through ext_authz, but has no \`${NAMESPACE}\` metadata`,
+      message: `the route ${name} goes through ext_authz, but has no \`${NAMESPACE}\` metadata`,
       mend,
     },
   ];

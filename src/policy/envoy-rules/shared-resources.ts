@@ -16,7 +16,7 @@ export function sharedResources(routes: Iterable<readonly [RouteUse, RoutePolicy
       .sort()
       .join(', ');
     const other = first.get(policy.resource);
-    if (!other) first.set(policy.resource, { issuers, label: route.label });
+    if (!other) first.set(policy.resource, { issuers, label: route.name });
     else if (other.issuers !== issuers) {
       const message = `shares its resource with the route ${other.label}, which accepts other issuers (${other.issuers || 'none'} there, ${issuers || 'none'} here)`;
       findings.push({

@@ -33,6 +33,7 @@ export const passthroughCollisions: Rule = (policy, world) => {
   const prefix = propagationPrefix(policy);
   return policy.passthroughHeaders.flatMap((name, i): Problem[] => {
     const normal = normalise(name);
+    if (isRestrictedForPassthrough(normal)) return []; // V-10 says enough
     const method = policy.incomingAuth.find((one) =>
       world.methods.get(one)?.headers.some((header) => normalise(header) === normal),
     );

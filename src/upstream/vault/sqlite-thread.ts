@@ -26,8 +26,10 @@ interface Waiting {
 export async function startSqliteThread(input: WorkerInput): Promise<SqliteThread> {
   // The same file is .ts where TypeScript runs directly and .js in dist; tsc rewrites imports, not URLs.
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const worker = new Worker(new URL(`./sqlite-worker.${extension}`, import.meta.url), { workerData: input });
-  worker.unref(); // whoever waits for an answer has a timer of their own
+  const worker = new Worker(new URL(`./sqlite-worker.${extension}`, import.meta.url), {
+    workerData: input,
+    execArgv: ['--disable-warning=ExperimentalWarning'], // Node 22 says so of node:sqlite, once per thread
+  });
   const waiting = new Map<number, Waiting>();
   let lastId = 0;
   let ended = false;
@@ -35,6 +37,7 @@ export async function startSqliteThread(input: WorkerInput): Promise<SqliteThrea
   worker.on('message', (answer: WorkerAnswer) => {
     const caller = waiting.get(answer.id);
     waiting.delete(answer.id);
+    if (waiting.size === 0) worker.unref(); // an idle thread does not keep the process from ending
     if ('error' in answer) caller?.reject(new VaultError('unavailable', `SQLite: ${answer.error}`));
     else caller?.resolve(answer.value);
   });
@@ -68,6 +71,7 @@ export async function startSqliteThread(input: WorkerInput): Promise<SqliteThrea
       return new Promise((resolve, reject) => {
         const id = ++lastId;
         waiting.set(id, { resolve, reject });
+        worker.ref();
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a browser window
         worker.postMessage({ id, operation, args } satisfies WorkerRequest);
       });

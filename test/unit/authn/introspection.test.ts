@@ -21,8 +21,9 @@ class FakeServer {
   readonly calls = { discovery: 0, introspection: 0 };
   lastHeaders: IncomingMessage['headers'] = {};
   lastForm = new URLSearchParams();
-  /** By token; a number is a status, 'hang' gives no answer, a text is sent as it is. */
+  /** By token; a number is a status, 'hang' gives no answer, a text is sent as it is, an object with `error` comes with 401. */
   answer: (token: string) => object | number | string = () => ({ active: false });
+  challenge: string | undefined;
   metadata: (() => object | number) | undefined;
   /** Answers wait for it. */
   gate: Promise<void> = Promise.resolve();
@@ -49,7 +50,10 @@ class FakeServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.method === 'GET') {
       this.calls.discovery++;
-      const metadata = this.metadata?.() ?? { issuer: this.issuer, introspection_endpoint: `${this.issuer}/introspect` };
+      const metadata = this.metadata?.() ?? {
+        issuer: this.issuer,
+        introspection_endpoint: `${this.issuer}/introspect`,
+      };
       return send(response, metadata);
     }
     let body = '';
@@ -64,9 +68,11 @@ class FakeServer {
 
 function send(response: ServerResponse, answer: object | number | string): void {
   if (answer === 'hang') return;
-  const status = typeof answer === 'number' ? answer : 200;
+  const status = typeof answer === 'number' ? answer : typeof answer === 'object' && 'error' in answer ? 401 : 200;
   const text = typeof answer === 'object' ? JSON.stringify(answer) : typeof answer === 'string' ? answer : '{}';
-  response.writeHead(status, { 'content-type': 'application/json', ...(status === 302 ? { location: '/' } : {}) });
+  const location = status === 302 ? { location: '/' } : {};
+  const challenge = server.challenge === undefined ? {} : { 'www-authenticate': server.challenge };
+  response.writeHead(status, { 'content-type': 'application/json', ...location, ...challenge });
   response.end(text);
 }
 
@@ -96,11 +102,15 @@ function kit(config: Record<string, unknown> = {}) {
     tools,
     createEgress({ ...tools, timeoutMs: 1_000 }),
   );
-  const ask = (authorization: string, signal = bounded()) => {
+  const askNow = (authorization: string, signal = bounded()) => {
     const facts = requestWith({ authorization });
     return method.authenticate(facts, readAuthorization(facts.headers), signal);
   };
-  return { tools, method, ask, present: (token: string, signal?: AbortSignal) => ask(`Bearer ${token}`, signal) };
+  const ask = async (authorization: string) => askNow(authorization);
+  /** The outcome as the method gives it: a promise or not. */
+  const presentNow = (token: string) => askNow(`Bearer ${token}`);
+  const present = async (token: string, signal?: AbortSignal) => askNow(`Bearer ${token}`, signal);
+  return { tools, method, ask, present, presentNow };
 }
 
 const ACTIVE = { active: true, sub: 'alice', aud: 'https://mcp.example.com/mcp', exp: START + 300 };
@@ -233,10 +243,20 @@ describe('a token that is not good', { timeout: 20_000 }, () => {
     ['of another type', { ...ACTIVE, token_type: 'mac' }, 'token_type'],
     ['of no type that can be read', { ...ACTIVE, token_type: 7 }, 'token_type'],
     ['a refresh token', { ...ACTIVE, token_use: 'refresh_token' }, 'token_type'],
-    ['without a subject', { ...ACTIVE, sub: undefined, username: 'alice', client_id: 'app' }, 'token_claims', 'sub is no usable subject'],
+    [
+      'without a subject',
+      { ...ACTIVE, sub: undefined, username: 'alice', client_id: 'app' },
+      'token_claims',
+      'sub is no usable subject',
+    ],
     ['with an empty subject', { ...ACTIVE, sub: '' }, 'token_claims', 'sub is no usable subject'],
     ['with a subject that is a number', { ...ACTIVE, sub: 7 }, 'token_claims', 'sub is no usable subject'],
-    ['with an audience that is an object', { ...ACTIVE, aud: {} }, 'token_claims', 'aud is neither a string nor a list of strings'],
+    [
+      'with an audience that is an object',
+      { ...ACTIVE, aud: {} },
+      'token_claims',
+      'aud is neither a string nor a list of strings',
+    ],
   ];
   for (const [what, answer, reason, detail] of table) {
     test(what, async () => {
@@ -254,10 +274,10 @@ describe('a token that is not good', { timeout: 20_000 }, () => {
 describe('what is remembered', { timeout: 20_000 }, () => {
   test('a good answer for cacheTtl, answered at once', async () => {
     server.answer = () => ACTIVE;
-    const { present, tools } = kit({ cacheTtl: '30s' });
+    const { present, presentNow, tools } = kit({ cacheTtl: '30s' });
     await present('t');
     tools.time.nowMs += 29_999;
-    assert.equal(userOf(present('t') as Outcome).subject, 'alice');
+    assert.equal(userOf(presentNow('t') as Outcome).subject, 'alice');
     assert.equal(server.calls.introspection, 1);
     server.answer = () => ({ active: false });
     tools.time.nowMs += 1;
@@ -269,10 +289,10 @@ describe('what is remembered', { timeout: 20_000 }, () => {
 
   test('never beyond exp, even where the issuer still says active', async () => {
     server.answer = () => ({ ...ACTIVE, exp: START + 10 });
-    const { present, tools } = kit({ cacheTtl: '30s' });
+    const { present, presentNow, tools } = kit({ cacheTtl: '30s' });
     await present('t');
     tools.time.nowMs += 9_999;
-    assert.equal(userOf(present('t') as Outcome).expiresAt, START + 10);
+    assert.equal(userOf(presentNow('t') as Outcome).expiresAt, START + 10);
     tools.time.nowMs += 1;
     assert.deepEqual(await present('t'), rejected('token_expired'));
     assert.equal(server.calls.introspection, 2);
@@ -302,14 +322,14 @@ describe('what is remembered', { timeout: 20_000 }, () => {
   });
 
   test('a refused one for five seconds', async () => {
-    const { present, tools } = kit();
+    const { present, presentNow, tools } = kit();
     await present('t');
     server.answer = () => ACTIVE;
     tools.time.nowMs += 4_999;
-    assert.deepEqual(present('t'), rejected('token_inactive'));
+    assert.deepEqual(presentNow('t'), rejected('token_inactive'));
     tools.time.nowMs += 1;
     userOf(await present('t'));
-    userOf(present('t') as Outcome);
+    userOf(presentNow('t') as Outcome);
     assert.equal(server.calls.introspection, 2);
   });
 
@@ -341,13 +361,13 @@ describe('what is remembered', { timeout: 20_000 }, () => {
 
   test('made-up tokens push out none that is in use', async () => {
     server.answer = (token) => (token === 'good' ? ACTIVE : { active: false });
-    const { present, tools } = kit();
+    const { present, presentNow, tools } = kit();
     await present('good');
     const bytes = tools.metric('mcp_identity_introspection_cache_bytes{method=opaque}');
     assert.ok(bytes > 1_024 && bytes < 2_048, String(bytes));
     await Promise.all(Array.from({ length: 200 }, (_, i) => present(`bad${i}`)));
     assert.equal(tools.metric('mcp_identity_introspection_cache_bytes{method=opaque}'), bytes);
-    userOf(present('good') as Outcome);
+    userOf(presentNow('good') as Outcome);
   });
 });
 
@@ -378,7 +398,7 @@ describe('many at once', { timeout: 20_000 }, () => {
     const first = present('t', caller.signal);
     const second = present('t');
     caller.abort(new Error('gone'));
-    await assert.rejects(async () => await first, { message: 'gone' });
+    await assert.rejects(first, { message: 'gone' });
     release();
     userOf(await second);
     assert.equal(server.calls.introspection, 1);
@@ -387,14 +407,14 @@ describe('many at once', { timeout: 20_000 }, () => {
 
 describe('an endpoint that gives no answer', { timeout: 20_000 }, () => {
   const table: readonly [what: string, answer: object | number | string, error: RegExp][] = [
-    ['500', 500, /status code|500/],
-    ['503', 503, /status code|503/],
-    ['401', 401, /status code|401/],
-    ['404', 404, /status code|404/],
+    ['500', 500, /^answered with status 500$/],
+    ['503', 503, /^answered with status 503$/],
+    ['401', 401, /^answered with status 401$/],
+    ['404', 404, /^answered with status 404$/],
     ['a redirect', 302, /answered with a redirect \(302\)$/],
-    ['204', 204, /status code|204/],
+    ['204', 204, /^answered with status 204$/],
     ['no JSON', '<html>', /JSON/],
-    ['a list', '[]', /JSON object/],
+    ['a list', '[]', /must be a top level object/],
     ['no active', { sub: 'alice' }, /"active" property must be a boolean/],
     ['active as a text', { ...ACTIVE, active: 'true' }, /"active" property must be a boolean/],
     ['nothing', 'hang', /took longer than 1000 ms$/],
@@ -413,22 +433,25 @@ describe('an endpoint that gives no answer', { timeout: 20_000 }, () => {
   }
 
   test('invalid_client is our misconfiguration, not the caller’s fault', async () => {
-    const { present, tools } = kit();
-    const release = server.hold();
-    server.answer = () => 400;
-    const first = present('t');
-    release();
-    assert.deepEqual(await first, UNAVAILABLE);
-    assert.equal(tools.lines.filter(({ level }) => level === 'warn').length, 1);
+    for (const challenge of [undefined, 'Basic realm="idp"']) {
+      server.challenge = challenge;
+      server.answer = () => ({ error: 'invalid_client', error_description: 'the secret s3cret is wrong' });
+      const { present, tools } = kit();
+      assert.deepEqual(await present('t'), UNAVAILABLE);
+      assert.equal(
+        tools.lines.find(({ level }) => level === 'warn')?.fields?.['error'],
+        challenge ? 'answered with status 401 and a challenge' : 'answered with status 401 and invalid_client',
+      );
+    }
   });
 
   test('what was remembered goes on while the endpoint is down', async () => {
     server.answer = () => ACTIVE;
-    const { present, tools } = kit({ cacheTtl: '5m' });
+    const { present, presentNow, tools } = kit({ cacheTtl: '5m' });
     await present('t');
     await server.stop();
     tools.time.nowMs += 200_000;
-    userOf(present('t') as Outcome);
+    userOf(presentNow('t') as Outcome);
     assert.deepEqual(await present('other'), UNAVAILABLE);
     tools.time.nowMs += 100_000;
     assert.deepEqual(await present('t'), UNAVAILABLE);
@@ -477,7 +500,11 @@ describe('an endpoint that is found at the issuer', { timeout: 20_000 }, () => {
   const table: readonly [what: string, metadata: (issuer: string) => object | number, error: RegExp][] = [
     ['no metadata', () => 404, /./],
     ['metadata without an endpoint', (issuer) => ({ issuer }), /names no introspection_endpoint$/],
-    ['metadata of somebody else', () => ({ issuer: 'https://other.example.com', introspection_endpoint: 'x' }), /issuer/],
+    [
+      'metadata of somebody else',
+      () => ({ issuer: 'https://other.example.com', introspection_endpoint: 'x' }),
+      /issuer/,
+    ],
     [
       'an endpoint over plain http elsewhere',
       (issuer) => ({ issuer, introspection_endpoint: 'http://idp.example.com/introspect' }),

@@ -32,7 +32,7 @@ interface Kit {
   readonly present: (token: string, signal?: AbortSignal) => MaybePromise<Outcome>;
 }
 
-function kit(config: Record<string, unknown> = {}, issuer: FakeIssuer = idp, shared?: Kit): Kit {
+function kit(config: Record<string, unknown> = {}, issuer: FakeIssuer = idp, shared?: Kit, name = 'corp'): Kit {
   const tools = shared?.tools ?? testTools(START_MS);
   const verified = shared?.verified ?? new VerifiedTokens(tools.metrics);
   const parsed = jwtSchema.parse({
@@ -41,7 +41,7 @@ function kit(config: Record<string, unknown> = {}, issuer: FakeIssuer = idp, sha
     algorithms: ['RS256', 'ES256', 'EdDSA'],
     ...config,
   });
-  const method = createJwt('corp', parsed, tools, createEgress({ ...tools, timeoutMs: 300 }), verified);
+  const method = createJwt(name, parsed, tools, createEgress({ ...tools, timeoutMs: 300 }), verified);
   const present = (token: string, signal = bounded()) => {
     const facts = requestWith({ authorization: `Bearer ${token}` });
     return method.authenticate(facts, readAuthorization(facts.headers), signal);
@@ -276,6 +276,16 @@ describe('every refusal', { timeout: 20_000 }, () => {
     });
   }
 
+  test('what needs no key to be refused causes no fetch', async () => {
+    const own = await startIssuer({ nowMs: () => START_MS });
+    const { present } = kit({}, own);
+    await rejected(present(await own.token({ exp: START - 60 }, { kid: 'withdrawn' })), 'token_expired');
+    await rejected(present(await own.token({ nbf: START + 60 })), 'token_not_yet_valid');
+    await rejected(present(own.unsecured()), 'token_algorithm');
+    assert.deepEqual(own.requests, { discovery: 0, jwks: 0 });
+    await own.stop();
+  });
+
   test('issuer_unavailable: the issuer is down', async () => {
     const down = await startIssuer({ nowMs: () => START_MS });
     const token = await down.token();
@@ -387,6 +397,7 @@ describe('memory', { timeout: 20_000 }, () => {
     await own.rotate();
     tools.time.nowMs += 600_000;
     await identified(present(token)); // this hit starts the refresh
+    assert.equal(tools.metric('mcp_identity_egress_running'), 1);
     assert.equal(hits(tools), 1);
     await method.warm?.();
     await rejected(present(token), 'token_key_unknown');
@@ -444,16 +455,24 @@ describe('memory', { timeout: 20_000 }, () => {
     assert.equal(tools.metric('mcp_identity_token_cache_entries'), 3);
   });
 
-  test('shared by methods: what one remembers is absent for another issuer, and judged anew under other rules', async () => {
+  test('what one method remembers is absent for another issuer, without parsing', async (t) => {
     const corp = kit({}, own);
     const token = await own.token();
     await identified(corp.present(token));
-    assert.equal(kit({}, idp, corp).present(token), ABSENT);
-    await rejected(
-      kit({ requiredClaims: { tenant: 'acme' } }, own, { ...corp, method: corp.method }).present(token),
-      'token_claims',
-      'tenant has not the required value',
-    );
+    const partner = kit({}, idp, corp);
+    const parse = t.mock.method(JSON, 'parse');
+    assert.equal(partner.present(token), ABSENT);
+    assert.equal(parse.mock.callCount(), 0);
+  });
+
+  test('what one method remembers is judged anew by another of the same issuer', async () => {
+    const corp = kit({}, own);
+    const strict = kit({ requiredClaims: { tenant: 'acme' } }, own, corp, 'strict');
+    await identified(strict.present(await own.token({ tenant: 'acme' })));
+    const token = await own.token();
+    await identified(corp.present(token));
+    await rejected(strict.present(token), 'token_claims', 'tenant has not the required value');
+    assert.ok(!(corp.present(token) instanceof Promise)); // and corp still remembers
   });
 });
 

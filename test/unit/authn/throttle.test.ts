@@ -6,7 +6,10 @@ const make = (maxKeys = 10) => new Throttle({ burst: 3, intervalMs: 1_000, maxKe
 
 test('a burst passes at once, then one per interval', () => {
   const throttle = make();
-  assert.deepEqual([1, 2, 3, 4, 5].map(() => throttle.take('a', 0)), [0, 0, 0, 1_000, 1_000]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map(() => throttle.take('a', 0)),
+    [0, 0, 0, 1_000, 1_000],
+  );
   assert.equal(throttle.take('a', 400), 600);
   assert.equal(throttle.take('a', 1_000), 0);
   assert.equal(throttle.take('a', 1_000), 1_000);
@@ -16,7 +19,10 @@ test('a burst passes at once, then one per interval', () => {
 test('the bucket is full again after a rest, and not fuller', () => {
   const throttle = make();
   throttle.take('a', 0);
-  assert.deepEqual([1, 2, 3, 4].map(() => throttle.take('a', 60_000)), [0, 0, 0, 1_000]);
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => throttle.take('a', 60_000)),
+    [0, 0, 0, 1_000],
+  );
 });
 
 test('what is given back can be taken again', () => {
@@ -32,7 +38,10 @@ test('giving back what has filled up by itself makes no larger burst', () => {
   throttle.take('a', 0);
   throttle.giveBack('a');
   throttle.giveBack('a');
-  assert.deepEqual([1, 2, 3, 4].map(() => throttle.take('a', 10)), [0, 0, 0, 1_000]);
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => throttle.take('a', 10)),
+    [0, 0, 0, 1_000],
+  );
 });
 
 test('a clock that is set back makes nobody wait longer than an interval', () => {
