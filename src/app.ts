@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { createMethods } from './authn/registry.ts';
+import { grpcAddress } from './config/listeners.ts';
 import type { Config } from './config/schema.ts';
 import { worldOf } from './config/world.ts';
 import { systemClock, type Tools } from './core/ports.ts';
@@ -16,7 +17,7 @@ import { metadataRoutes } from './http/metadata-routes.ts';
 import { startHttp } from './http/server.ts';
 import { ResourceDirectory } from './mcp/resource-metadata.ts';
 import { createSessions } from './mcp/session.ts';
-import { createEgress } from './net/egress.ts';
+import { createEgress, type EgressFetch } from './net/egress.ts';
 import { createAudit } from './observe/audit.ts';
 import { Health } from './observe/health.ts';
 import { createLog } from './observe/log.ts';
@@ -24,7 +25,11 @@ import { createMetrics } from './observe/metrics.ts';
 import { Carrier } from './pipeline/carry-out.ts';
 import { createDecider } from './pipeline/decide.ts';
 import { createFindRoute } from './pipeline/find-route.ts';
+import { LiveEnvoy } from './policy/live-envoy.ts';
 import { NAMESPACE, type RoutePolicy } from './policy/route-policy.ts';
+import type { EnvoyValidation } from './policy/validate-envoy.ts';
+import { refusedToken } from './strategies/upstream-inject.ts';
+import { openAccounts } from './upstream/accounts.ts';
 import { connectLink, createTickets } from './upstream/ticket.ts';
 
 /** The running service. */
@@ -35,14 +40,10 @@ export interface App {
   stop(why: string): Promise<void>;
 }
 
-/** What validation of Envoy's configuration has found out before start. */
-export interface EnvoyKnowledge {
-  readonly policies: readonly RoutePolicy[];
-  readonly extProcProven: (canonicalPolicy: string) => boolean;
-}
-
 /** How long calls in flight may take to finish once the service is told to stop. */
 const DRAIN_LIMIT_MS = 25_000;
+/** A dump of a large Envoy is long. */
+const MAX_DUMP = 256 * 1024 * 1024;
 /** Room for the attributes around a body in one gRPC message. */
 const MESSAGE_OVERHEAD = 1024 * 1024;
 
@@ -50,7 +51,7 @@ const MESSAGE_OVERHEAD = 1024 * 1024;
  * Builds the service from a valid configuration and starts its listeners. The only place that knows concrete classes.
  * @throws when a listener cannot be bound
  */
-export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<App> {
+export async function startApp(config: Config, start: Pick<EnvoyValidation, 'policies' | 'proofs'>): Promise<App> {
   const log = createLog(config.log.level);
   const metrics = createMetrics();
   const tools: Tools = { log, metrics, clock: systemClock };
@@ -58,6 +59,7 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<A
   const health = new Health();
   const egress = createEgress(tools);
   const methods = createMethods(config.incomingAuth, tools, egress);
+  const accounts = await openAccounts(config, tools, audit, egress);
 
   const directory = new ResourceDirectory();
   const onPolicy = (policy: RoutePolicy): void => {
@@ -70,15 +72,29 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<A
       ...Object.values(policy.tools).flatMap((tool) => tool.scopes),
     ]);
   };
-  for (const policy of envoy.policies) onPolicy(policy);
+  for (const policy of start.policies) onPolicy(policy);
+  const { admin: envoyAdmin } = config.envoy;
+  const fetchDump = egress.for('envoy_admin', { timeoutMs: 30_000, maxResponseBytes: MAX_DUMP });
+  const world = worldOf(config);
+  const envoy = new LiveEnvoy({
+    start,
+    fetchDump: envoyAdmin === undefined ? undefined : (signal) => readDump(fetchDump, envoyAdmin, signal),
+    world,
+    limits: { maxBody: config.limits.maxBody, grpcAddress: grpcAddress(config) },
+    onChange(policies) {
+      for (const policy of policies) onPolicy(policy);
+      findRoute.reset();
+    },
+    tools,
+  });
 
   const findRoute = createFindRoute({
     methods,
-    strategies: { secrets: new Map(Object.entries(config.secrets)) },
+    strategies: { secrets: new Map(Object.entries(config.secrets)), refresher: accounts?.refresher, log },
     tools,
-    world: worldOf(config),
+    world,
     decode: decodeStruct,
-    extProcProven: envoy.extProcProven,
+    envoy,
     onPolicy,
   });
   const [sessionKeys, vaultKeys] = [sealKeys(config.session.keys), sealKeys(config.vault.keys)];
@@ -105,7 +121,11 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<A
     tools,
   });
 
-  const carrierParts = { sealer: planSealer, sessions, invalidate: () => {}, audit, tools };
+  const invalidate = (what: unknown): void => {
+    const refused = refusedToken(what);
+    if (refused) void accounts?.refresher.invalidate(refused);
+  };
+  const carrierParts = { sealer: planSealer, sessions, invalidate, audit, tools };
   const newCarrier = () => new Carrier(carrierParts);
 
   const grpc = await startGrpc(
@@ -122,12 +142,13 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<A
     config.server.admin,
     [
       adminRoutes({
-        readiness: () => health.reason,
+        readiness: async () => health.reason ?? (await accounts?.trouble()),
         metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
       }),
     ],
     log,
   );
+  await envoy.watch();
   health.set(undefined);
   const addresses = { grpc: grpc.address, http: http.address, admin: admin.address };
   log.info('serving', addresses);
@@ -140,6 +161,8 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<A
       await grpc.drain(DRAIN_LIMIT_MS);
       await Promise.all([http.close(1_000), admin.close(1_000)]);
       for (const method of methods.values()) method.close?.();
+      envoy.close();
+      await accounts?.close();
       audit.flush();
       log.info('stopped');
     },
@@ -149,4 +172,10 @@ export async function startApp(config: Config, envoy: EnvoyKnowledge): Promise<A
 /** Keys as the loader has checked them: 32 bytes each. */
 function sealKeys(keys: readonly { readonly id: string; readonly key: Secret }[]): SealKey[] {
   return keys.map(({ id, key }) => ({ id, key: decodeKey(key.reveal()) as Buffer }));
+}
+
+async function readDump(fetchDump: EgressFetch, admin: string, signal: AbortSignal): Promise<string> {
+  const answer = await fetchDump(`${admin.replace(/\/+$/, '')}/config_dump`, { method: 'GET', headers: {}, signal });
+  if (answer.status !== 200) throw new Error(`/config_dump was answered with ${answer.status}`);
+  return answer.text();
 }

@@ -49,7 +49,6 @@ export class IntrospectionCache {
     const outcome: Outcome = { kind: 'identified', user };
     const untilMs = Math.min(askedMs + this.#ttlMs, user.expiresAt === undefined ? Infinity : user.expiresAt * 1_000);
     const size = ENTRY_BYTES + 2 * ((user.token?.reveal().length ?? 0) + JSON.stringify(user.claims).length);
-    this.#refused.delete(key);
     this.#good.set(key, { outcome, fromMs: askedMs, untilMs }, { size });
     return outcome;
   }

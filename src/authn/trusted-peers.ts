@@ -42,9 +42,9 @@ export function createTrustedPeers(entries: readonly string[], place: string, lo
   }
   return ({ address, principal }) => {
     if (principals.has(principal)) return true;
-    const plain = plainAddress(address);
-    const family = isIP(plain);
-    return family !== 0 && blocks.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+    // BlockList reads the IPv6 form of an IPv4 address as what it is.
+    const family = isIP(address);
+    return family !== 0 && blocks.check(address, family === 4 ? 'ipv4' : 'ipv6');
   };
 }
 

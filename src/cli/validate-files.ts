@@ -1,11 +1,9 @@
-import type { EnvoyKnowledge } from '../app.ts';
-import { parseAddress } from '../config/listeners.ts';
+import { grpcAddress } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
 import { readSourceFile } from '../config/read-file.ts';
 import type { Config } from '../config/schema.ts';
 import { worldOf } from '../config/world.ts';
 import type { Problem } from '../core/problem.ts';
-import { sameHost } from '../policy/envoy-config/clusters.ts';
 import { readEnvoyConfig } from '../policy/envoy-config/read.ts';
 import { type EnvoyValidation, validateEnvoy } from '../policy/validate-envoy.ts';
 
@@ -14,7 +12,7 @@ export interface CheckedFiles {
   /** There when nothing is wrong but warnings. */
   readonly config: Config | undefined;
   /** What the Envoy configuration proves; nothing without one. */
-  readonly envoy: EnvoyKnowledge;
+  readonly envoy: Pick<EnvoyValidation, 'policies' | 'proofs'>;
   /** How many routes were looked at; undefined when no Envoy configuration was read. */
   readonly routeCount: number | undefined;
 }
@@ -41,10 +39,7 @@ export async function validateFiles(
   return {
     problems,
     config: wrong ? undefined : config,
-    envoy: {
-      policies: envoy?.policies ?? [],
-      extProcProven: (canonical) => envoy?.proofs.get(canonical)?.extProc === true,
-    },
+    envoy: { policies: envoy?.policies ?? [], proofs: envoy?.proofs ?? new Map() },
     routeCount: envoy?.routeCount,
   };
 }
@@ -61,10 +56,4 @@ function checkEnvoyFile(file: string, config: Config): EnvoyValidation {
   const model = readEnvoyConfig(read.document);
   if ('code' in model) return failed([model]);
   return validateEnvoy(model, worldOf(config), { maxBody: config.limits.maxBody, grpcAddress: grpcAddress(config) });
-}
-
-/** `server.grpc` in the form of endpoint addresses. */
-function grpcAddress({ server }: Config): string {
-  const address = parseAddress(server.grpc);
-  return address.kind === 'unix' ? server.grpc : sameHost(server.grpc);
 }

@@ -1,5 +1,6 @@
 import type { Problem } from '../core/problem.ts';
 import { isLoopback } from '../core/scalars.ts';
+import { sameHost } from '../policy/envoy-config/clusters.ts';
 import type { Config } from './schema.ts';
 
 export type Address =
@@ -43,4 +44,9 @@ export function listenerProblems({ server }: Config): Problem[] {
     seen.set(server[key], key);
   }
   return problems;
+}
+
+/** `server.grpc` in the form in which Envoy configurations name endpoints. */
+export function grpcAddress({ server }: Config): string {
+  return parseAddress(server.grpc).kind === 'unix' ? server.grpc : sameHost(server.grpc);
 }

@@ -120,6 +120,7 @@ export const WIRE = {
   ),
 
   issuer_unavailable: plain(503, UNAVAILABLE, 'The identity provider cannot be reached; try again'),
+  upstream_unavailable: plain(503, UNAVAILABLE, 'The service that this server works with cannot be reached; try again'),
   overloaded: plain(503, UNAVAILABLE, 'Too much is going on; try again'),
   deadline_exceeded: plain(503, UNAVAILABLE, 'It took too long to decide; try again'),
   draining: plain(503, UNAVAILABLE, 'The service is shutting down; try again'),

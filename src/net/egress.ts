@@ -24,14 +24,17 @@ export interface Egress {
   /** Calls that belong to no purpose of their own, counted as `other`. */
   readonly fetch: EgressFetch;
   /** Calls counted under `purpose`: a fixed word such as `jwks`, never a value from outside. */
-  for(purpose: string): EgressFetch;
+  for(purpose: string, limits?: EgressLimits): EgressFetch;
 }
 
-export interface EgressOptions extends Pick<Tools, 'log' | 'metrics'> {
+export interface EgressLimits {
   /** Milliseconds for a whole call: waiting for a turn, connecting, the last byte of the answer. Default 5,000. */
   readonly timeoutMs?: number;
   /** Bytes of an answer after decompression. Default 1 MiB. */
   readonly maxResponseBytes?: number;
+}
+
+export interface EgressOptions extends Pick<Tools, 'log' | 'metrics'>, EgressLimits {
   /** Calls to one origin that run at the same time. Default 32. */
   readonly maxConcurrent?: number;
   /** Calls to one origin that may wait for their turn. Default 256. */
@@ -43,19 +46,16 @@ type CallOutcome = 'ok' | 'client_error' | 'server_error' | EgressFault;
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 export function createEgress(options: EgressOptions): Egress {
-  const {
-    log,
-    metrics,
-    timeoutMs = 5_000,
-    maxResponseBytes = 1024 ** 2,
-    maxConcurrent = 32,
-    maxWaiting = 256,
-  } = options;
+  const { log, metrics, maxConcurrent = 32, maxWaiting = 256 } = options;
   const gate = new Gate(maxConcurrent, maxWaiting);
   metrics.gauge('mcp_identity_egress_running', 'Outgoing calls that run', () => gate.running);
   metrics.gauge('mcp_identity_egress_waiting', 'Outgoing calls that wait for their turn', () => gate.waiting);
 
-  const call: EgressFetch = async (text, { method, headers, body, signal }) => {
+  const call = async (
+    text: string,
+    { method, headers, body, signal }: EgressRequest,
+    { timeoutMs = options.timeoutMs ?? 5_000, maxResponseBytes = options.maxResponseBytes ?? 1024 ** 2 }: EgressLimits,
+  ): Promise<Response> => {
     const fault = urlFault(text);
     if (fault) throw new EgressError('refused_url', `an endpoint ${fault}`);
     const url = new URL(text);
@@ -99,7 +99,7 @@ export function createEgress(options: EgressOptions): Egress {
     }
   };
 
-  const forPurpose = (purpose: string): EgressFetch => {
+  const forPurpose = (purpose: string, limits: EgressLimits = {}): EgressFetch => {
     const counters = new Map<CallOutcome, Counter>();
     const count = (outcome: CallOutcome) => {
       let counter = counters.get(outcome);
@@ -115,7 +115,7 @@ export function createEgress(options: EgressOptions): Egress {
     return async (url, request) => {
       const startMs = performance.now();
       try {
-        const answer = await call(url, request);
+        const answer = await call(url, request, limits);
         count(answer.status >= 500 ? 'server_error' : answer.status >= 400 ? 'client_error' : 'ok');
         return answer;
       } catch (error) {

@@ -1,5 +1,6 @@
 import type { Problem } from '../core/problem.ts';
 import { pathText } from '../core/problem.ts';
+import type { Proof } from '../policy/validate-envoy.ts';
 import { PolicyMemo } from '../policy/resolve.ts';
 import { type RoutePolicy, needsExtProc } from '../policy/route-policy.ts';
 import { validatePolicy } from '../policy/validate.ts';
@@ -11,14 +12,24 @@ export interface FindRouteParts extends RouteParts {
   readonly world: World;
   /** Bytes of a Struct → plain value; throws on bytes that are none. */
   readonly decode: (metadata: Buffer) => unknown;
-  /** True when validation of Envoy's configuration has proved that ext_proc is there for this policy (contract §4). */
-  readonly extProcProven: (canonical: string) => boolean;
+  readonly envoy: EnvoyKnowledge;
   /** Told of each policy that is in use, once. */
   readonly onPolicy: (policy: RoutePolicy) => void;
 }
 
+/** What validation of Envoy's configuration knows of a policy, by its canonical JSON; undefined when it has not seen it. */
+export interface EnvoyKnowledge {
+  proofOf(canonical: string): Proof | undefined;
+}
+
+export interface FindRoute {
+  (metadata: Buffer): RouteFinding;
+  /** Forgets what was prepared: what is known of Envoy has changed. */
+  reset(): void;
+}
+
 /** Finds the prepared route of a request's metadata; a policy that is wrong is refused, logged and counted, never waved through. */
-export function createFindRoute(parts: FindRouteParts): (metadata: Buffer) => RouteFinding {
+export function createFindRoute(parts: FindRouteParts): FindRoute {
   const { log, metrics } = parts.tools;
   const invalid = metrics.counter('mcp_identity_invalid_policies_total', 'Distinct route policies that were refused');
 
@@ -38,7 +49,9 @@ export function createFindRoute(parts: FindRouteParts): (metadata: Buffer) => Ro
     if (!policy || errors.length > 0) {
       return unusable('policy_invalid', errors.map(sentence).join('; '), { backend: backendOf(raw) });
     }
-    const extProc = parts.extProcProven(canonical);
+    const proof = parts.envoy.proofOf(canonical);
+    if (proof?.fault !== undefined) return unusable('policy_invalid', proof.fault, { backend: policy.backend });
+    const extProc = proof?.extProc === true;
     if (needsExtProc(policy) && !extProc) {
       return unusable(
         'policy_unproven',
@@ -57,9 +70,14 @@ export function createFindRoute(parts: FindRouteParts): (metadata: Buffer) => Ro
     }
   };
 
-  const memo = new PolicyMemo(parts.decode, prepare);
+  let memo = new PolicyMemo(parts.decode, prepare);
   metrics.gauge('mcp_identity_policies', 'Distinct route policies seen', () => memo.size);
-  return (metadata) => memo.get(metadata);
+  const find = (metadata: Buffer): RouteFinding => memo.get(metadata);
+  return Object.assign(find, {
+    reset() {
+      memo = new PolicyMemo(parts.decode, prepare);
+    },
+  });
 }
 
 function sentence(problem: Problem): string {

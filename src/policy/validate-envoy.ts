@@ -32,6 +32,8 @@ const RULES: readonly EnvoyRule[] = [
 export interface Proof {
   /** Every route with this policy goes through an ext_proc filter that can carry it out. */
   readonly extProc: boolean;
+  /** The first error at a route with this policy, or of the filters it goes through. */
+  readonly fault?: string;
 }
 
 export interface EnvoyValidation {
@@ -48,8 +50,11 @@ export interface EnvoyValidation {
 export function validateEnvoy(model: EnvoyModel, world: World, limits: Limits): EnvoyValidation {
   const findings: Finding[] = model.unseen.map((unseen) => ({ code: 'V-31', severity: 'warning', ...unseen }));
   const own = ownByConnections(model, limits);
+  const shared = new Map<Connections, readonly Finding[]>();
   for (const [connections, filters] of own) {
-    findings.push(...filters.authz.flatMap(authzSettings), ...upgradesPastAuthz(connections, filters));
+    const found = [...filters.authz.flatMap(authzSettings), ...upgradesPastAuthz(connections, filters)];
+    shared.set(connections, found);
+    findings.push(...found);
   }
   const judged = new PolicyTable(world);
   const withPolicy: [RouteUse, RoutePolicy][] = [];
@@ -68,7 +73,12 @@ export function validateEnvoy(model: EnvoyModel, world: World, limits: Limits): 
     const extProc =
       proc.some((use) => use.runs === 'yes') &&
       !found.some((one) => one.severity === 'error' && (one.code === 'V-22' || one.code === 'V-25'));
-    proofs.set(canonical, { extProc: extProc && proofs.get(canonical)?.extProc !== false });
+    const before = proofs.get(canonical);
+    const fault = before?.fault ?? firstError([...problems, ...found, ...(shared.get(route.connections) ?? [])]);
+    proofs.set(canonical, {
+      extProc: extProc && before?.extProc !== false,
+      ...(fault === undefined ? {} : { fault }),
+    });
   }
   findings.push(...sharedResources(withPolicy, world));
   return {
@@ -77,6 +87,11 @@ export function validateEnvoy(model: EnvoyModel, world: World, limits: Limits): 
     policies: judged.policies,
     proofs,
   };
+}
+
+function firstError(findings: readonly Pick<Finding, 'code' | 'severity' | 'message'>[]): string | undefined {
+  const error = findings.find((finding) => finding.severity === 'error');
+  return error && `${error.code}: ${error.message}`;
 }
 
 function ownByConnections(model: EnvoyModel, limits: Limits): Map<Connections, OwnFilters> {

@@ -52,8 +52,8 @@ export class OpenedGrants {
   take(key: string, grant: Grant, lookedMs: number, nowMs: number, refreshBeforeMs: number): OpenedGrant {
     const before = this.#entries.peek(key);
     const same = before?.grant.generation === grant.generation;
-    // What was stored after this look began is newer than what it saw, or the next look will tell.
-    if (before && !same && before.confirmedMs >= lookedMs) return before;
+    // What was stored after this look began may be newer than what it saw; the next look will tell.
+    if (before && !same && before.confirmedMs > lookedMs) return before;
     const seen = same
       ? before.seen
       : { notBeforeMs: before?.confirmedMs ?? Number.NEGATIVE_INFINITY, notAfterMs: nowMs };
@@ -80,7 +80,8 @@ export class OpenedGrants {
 
   /** Drops what nobody has asked for lately. */
   sweep(nowMs: number): void {
-    for (const [key, { confirmedMs }] of this.#entries.rentries()) {
+    for (const key of this.#entries.rkeys()) {
+      const confirmedMs = this.#entries.peek(key)?.confirmedMs ?? 0;
       if (nowMs >= confirmedMs && nowMs - confirmedMs < IDLE_MS) return; // the least recently used come first
       this.#entries.delete(key);
     }
@@ -103,5 +104,6 @@ function tokenOf({ accessToken, generation }: Grant): UpstreamToken {
 
 function sizeOf({ grant }: OpenedGrant, key: string): number {
   const { accessToken, refreshToken } = grant;
+  // Only the lengths.
   return ENTRY_BYTES + key.length + accessToken.reveal().length + (refreshToken?.reveal().length ?? 0);
 }

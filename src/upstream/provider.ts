@@ -133,19 +133,18 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
     },
 
     async exchangeCode({ params, redirectUri, codeVerifier, expectedState }, signal) {
-      let server: AuthorizationServer;
+      let callback: URLSearchParams;
       try {
-        server = await metadata.get(signal);
+        await metadata.get(signal);
       } catch (error) {
         return failureOf(error, signal);
       }
-      let callback: URLSearchParams;
       try {
         const compared = new URLSearchParams(params);
         // Without an issuer in the configuration there is nothing to compare with; the callback path of its own
         // keeps this provider apart from others then (RFC 9700 4.4.2).
         if (config.issuer === undefined) compared.delete('iss');
-        callback = validateAuthResponse(server, client, compared, expectedState);
+        callback = validateAuthResponse(await metadata.get(signal), client, compared, expectedState);
       } catch (error) {
         return refusedCallback(error);
       }

@@ -391,13 +391,21 @@ export const envoyMutations: readonly Mutation[] = [
     name: 'the default buffer',
     code: 'V-29',
     says: /1048576 bytes \(the default\)/,
+    alsoWarns: true,
     envoy: (e) => delete e.listener.per_connection_buffer_limit_bytes,
+  },
+  {
+    name: 'a small buffer where ext_authz raises it',
+    code: 'V-29',
+    severity: 'warning',
+    says: /ext_authz asks/,
+    envoy: (e) => (e.route('claims').per_request_buffer_limit_bytes = 1000),
   },
   {
     name: 'a small buffer on the route',
     code: 'V-29',
     says: /1000 bytes/,
-    envoy: (e) => (e.route('claims').per_request_buffer_limit_bytes = 1000),
+    envoy: (e) => (e.route('aws').per_request_buffer_limit_bytes = 1000),
   },
   {
     name: 'the default route timeout',

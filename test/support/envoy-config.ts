@@ -26,6 +26,8 @@ export interface EnvoyOptions {
   /** Replaces fields of the ext_authz filter. */
   readonly extAuthz?: Record<string, unknown>;
   readonly extProcFilter?: Record<string, unknown>;
+  /** Take routes from this file instead, by RDS. */
+  readonly rdsFile?: string;
 }
 
 const EXT_AUTHZ = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz';
@@ -106,7 +108,31 @@ export function envoyConfig(
     { name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER, suppress_envoy_headers: true } },
   ].filter((filter) => extProc || filter.name !== 'envoy.filters.http.ext_proc');
 
+  const routeConfig = {
+    virtual_hosts: [
+      {
+        name: 'all',
+        domains: ['*'],
+        routes: [
+          toService({ prefix: '/.well-known/' }),
+          toService({ path_separated_prefix: '/connect' }),
+          ...routes.map((route) => ({
+            match: { path_separated_prefix: route.prefix },
+            route: {
+              cluster: route.port ? `backend_${route.port}` : 'backend',
+              timeout: '0s',
+              ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}),
+            },
+            ...(route.policy ? { metadata: { filter_metadata: { 'mcp.identity': route.policy } } } : {}),
+            ...(route.perFilter ? { typed_per_filter_config: route.perFilter } : {}),
+          })),
+        ],
+      },
+    ],
+  };
+
   return {
+    node: { id: 'test', cluster: 'test' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: ports.admin } } },
     layered_runtime: {
       layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }],
@@ -127,30 +153,17 @@ export function envoyConfig(
                     stat_prefix: 'mcp',
                     use_remote_address: true,
                     stream_idle_timeout: '0s',
-                    route_config: {
-                      virtual_hosts: [
-                        {
-                          name: 'all',
-                          domains: ['*'],
-                          routes: [
-                            toService({ prefix: '/.well-known/' }),
-                            toService({ path_separated_prefix: '/connect' }),
-                            ...routes.map((route) => ({
-                              match: { path_separated_prefix: route.prefix },
-                              route: {
-                                cluster: route.port ? `backend_${route.port}` : 'backend',
-                                timeout: '0s',
-                                ...(route.rewrite ? { prefix_rewrite: route.rewrite } : {}),
-                              },
-                              ...(route.policy
-                                ? { metadata: { filter_metadata: { 'mcp.identity': route.policy } } }
-                                : {}),
-                              ...(route.perFilter ? { typed_per_filter_config: route.perFilter } : {}),
-                            })),
-                          ],
-                        },
-                      ],
-                    },
+                    ...(options.rdsFile === undefined
+                      ? { route_config: routeConfig }
+                      : {
+                          rds: {
+                            route_config_name: 'live',
+                            config_source: {
+                              path_config_source: { path: options.rdsFile },
+                              resource_api_version: 'V3',
+                            },
+                          },
+                        }),
                     http_filters: filters,
                   },
                 },

@@ -17,6 +17,10 @@ export interface StackOptions extends EnvoyOptions {
   readonly config: Record<string, unknown>;
   readonly env?: NodeJS.ProcessEnv;
   readonly replicas?: number;
+  /** Routes come from `routes.json` in the stack's folder, by RDS. */
+  readonly rds?: boolean;
+  /** Let the service look at the running Envoy. */
+  readonly liveAdmin?: boolean;
   /** Let the service validate the Envoy file at start; default true. */
   readonly validate?: boolean;
 }
@@ -69,7 +73,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const config = envoyConfig(
     { listen, admin, backend: backend.port, grpc, http: http[0] as number },
     options.routes(origin),
-    options,
+    options.rds ? { ...options, rdsFile: join(folder, 'routes.json') } : options,
   );
   writeFileSync(envoyFile, JSON.stringify(config, null, 1));
 
@@ -82,7 +86,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         admin: `127.0.0.1:${serviceAdmin[index]}`,
       },
       publicUrl: origin,
-      ...(options.validate === false ? {} : { envoy: { bootstrap: envoyFile } }),
+      envoy: {
+        ...(options.validate === false ? {} : { bootstrap: envoyFile }),
+        ...(options.liveAdmin ? { admin: `http://127.0.0.1:${admin}` } : {}),
+      },
       ...options.config,
     };
     writeFileSync(file, JSON.stringify(content)); // JSON is YAML
@@ -101,6 +108,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     for (let i = 0; i < replicas; i++) services.push(await startService(i));
+    if (options.rds) {
+      const none = {
+        '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+        name: 'live',
+        virtual_hosts: [],
+      };
+      writeFileSync(join(folder, 'routes.json'), JSON.stringify({ version_info: '0', resources: [none] }));
+    }
     envoy = new Child('envoy', envoyBinary(), [
       '-c',
       envoyFile,

@@ -1,3 +1,4 @@
+import type { AuthzUse } from '../envoy-config/effective.ts';
 import type { Node } from '../envoy-config/node.ts';
 import type { RouteUse } from '../envoy-config/model.ts';
 import { editedMetaKey, needsCheckBody, signsBody } from '../route-policy.ts';
@@ -49,31 +50,35 @@ export const bodyInCheck: EnvoyRule = ({ route, policy, authz }) => {
 /** Envoy's default for `per_connection_buffer_limit_bytes`. */
 const DEFAULT_BUFFER = 1024 * 1024;
 
-/** V-29: buffers smaller than the bodies that are asked for: requests fail, or hang (Envoy 1.40, ext_proc). */
+/**
+ * V-29: buffers smaller than the bodies that are asked for. With ext_proc requests hang (Envoy 1.40); ext_authz raises
+ * the limit for itself, so there it is a warning.
+ */
 export const bufferLimits: EnvoyRule = ({ route, policy, authz, limits }) => {
-  const asked = authz.flatMap((use) => {
-    const bytes = [
-      use.settings?.at('with_request_body', 'max_request_bytes').number(),
-      use.filter.config.at('with_request_body', 'max_request_bytes').number(),
-    ];
-    return needsCheckBody(policy) && use.runs !== 'no' ? (bytes.find((one) => one !== undefined) ?? []) : [];
-  });
-  if (editedMetaKey(policy) !== undefined || signsBody(policy)) asked.push(limits.maxBody);
-  const needed = Math.max(0, ...asked);
   const { node, bytes } = bufferOf(route);
+  const forProc = editedMetaKey(policy) !== undefined || signsBody(policy) ? limits.maxBody : 0;
+  const forCheck = needsCheckBody(policy) ? Math.max(0, ...authz.map(checkBodyBytes)) : 0;
+  const needed = forProc > bytes ? forProc : forCheck;
   if (bytes >= needed) return [];
-  const message = `the buffer holds ${bytes} bytes${node.there ? '' : ' (the default)'}, but bodies of up to ${needed} bytes are asked for`;
+  const held = `the buffer holds ${bytes} bytes${node.there ? '' : ' (the default)'}`;
   return [
     {
       code: 'V-29',
-      severity: 'error',
+      severity: forProc > bytes ? 'error' : 'warning',
       node,
-      message,
-      mend: `set \`per_connection_buffer_limit_bytes\` of the listener to more than ${needed}`,
+      message: `${held}, but ${forProc > bytes ? 'ext_proc' : 'ext_authz'} asks for bodies of up to ${needed} bytes`,
+      mend: `set \`per_connection_buffer_limit_bytes\` of the listener to ${needed} or more`,
       route: route.label,
     },
   ];
 };
+
+/** Bytes of the largest body that `Check` gets. */
+function checkBodyBytes({ runs, settings, filter }: AuthzUse): number {
+  if (runs === 'no') return 0;
+  const own = settings?.at('with_request_body', 'max_request_bytes').number();
+  return own ?? filter.config.at('with_request_body', 'max_request_bytes').number() ?? 0;
+}
 
 /** The setting that bounds the body of a request, and its value. */
 function bufferOf({ node, virtualHost, connections }: RouteUse): { node: Node; bytes: number } {

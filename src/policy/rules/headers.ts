@@ -31,26 +31,25 @@ export const passthroughNames: Rule = ({ passthroughHeaders }) => {
 export const passthroughCollisions: Rule = (policy, world) => {
   const writers = new Map(headersWritten(policy).map((header) => [header.name, header.by]));
   const prefix = propagationPrefix(policy);
+  const ownerOf = (name: string): string | undefined => {
+    const writer =
+      writers.get(name) ?? (prefix !== undefined && name.startsWith(prefix) ? 'identity propagation' : undefined);
+    if (writer !== undefined || isRestrictedForPassthrough(name)) return writer; // of Authorization, V-10 says enough
+    const reads = (method: string) => world.methods.get(method)?.headers.some((header) => normalise(header) === name);
+    const method = policy.incomingAuth.find(reads);
+    return method === undefined ? undefined : `the incoming method ${method}`;
+  };
   return policy.passthroughHeaders.flatMap((name, i): Problem[] => {
-    const normal = normalise(name);
-    if (isRestrictedForPassthrough(normal)) return []; // V-10 says enough
-    const method = policy.incomingAuth.find((one) =>
-      world.methods.get(one)?.headers.some((header) => normalise(header) === normal),
-    );
-    const by =
-      writers.get(normal) ??
-      (prefix !== undefined && normal.startsWith(prefix) ? 'identity propagation' : undefined) ??
-      (method === undefined ? undefined : `the incoming method ${method}`);
-    return by === undefined
-      ? []
-      : [
-          error(
-            'V-11',
-            ['passthroughHeaders', i],
-            `\`${name}\` belongs to ${by} on this route`,
-            'a client must not set it; leave it out',
-          ),
-        ];
+    const owner = ownerOf(normalise(name));
+    if (owner === undefined) return [];
+    return [
+      error(
+        'V-11',
+        ['passthroughHeaders', i],
+        `\`${name}\` belongs to ${owner} on this route`,
+        'a client must not set it; leave it out',
+      ),
+    ];
   });
 };
 

@@ -64,7 +64,9 @@ export async function connectRedis(
       maintNotifications: 'disabled',
       socket: { connectTimeout: CONNECT_LIMIT_MS, reconnectStrategy: backOffMs },
     });
-    next.on('error', (error: unknown) => lost(reasonOf(error)));
+    next.on('error', (error: unknown) => {
+      if (next === client) lost(reasonOf(error)); // what a given-up client still says does not count
+    });
     next.on('ready', () => void keepAsking(next, ++watch));
     next.connect().catch(() => {}); // ends when we close; each failure is told as an `error` event
     return next;
@@ -72,6 +74,7 @@ export async function connectRedis(
   let client = connect();
 
   const current = (turn: number) => !closed && turn === watch;
+
   /**
    * Only an answered ping says that Redis is there: a server that hangs, or a network that swallows packets, leaves
    * the connection open for many minutes.

@@ -220,6 +220,13 @@ describe('guesses', { timeout: 20_000 }, () => {
     assert.equal(subjectOf(await login('Alice', 'open sesame', peer(2))), 'alice');
   });
 
+  test('guesses at a user nobody may guess at now do not use up those of the network', async () => {
+    const { login } = kit();
+    for (let i = 0; i < 50; i++) await login('Alice', `guess ${i}`, peer(1));
+    for (let i = 0; i < 10; i++) assert.deepEqual(await login('mallory', `guess ${i}`, peer(1)), WRONG);
+    assert.deepEqual(await login('trent', 'guess', peer(1)), throttled(3));
+  });
+
   test('right passwords use up nothing', async () => {
     const many = Array.from({ length: 30 }, (_, i) => ({ username: `u${i}`, passwordHash: ALICE, subject: `s${i}` }));
     const { login } = kit(many);

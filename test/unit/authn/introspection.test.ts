@@ -342,6 +342,17 @@ describe('what is remembered', { timeout: 20_000 }, () => {
     assert.equal(server.calls.introspection, 2);
   });
 
+  test('no older answer once there is a newer one, wherever the clock goes', async () => {
+    server.answer = () => ACTIVE;
+    const { present, tools } = kit();
+    await present('t');
+    server.answer = () => ({ active: false });
+    tools.time.nowMs -= 10_000;
+    assert.deepEqual(await present('t'), rejected('token_inactive'));
+    tools.time.nowMs += 11_000;
+    assert.deepEqual(await present('t'), rejected('token_inactive'));
+  });
+
   test('nothing with a cacheTtl of 0', async () => {
     server.answer = () => ACTIVE;
     const { present } = kit({ cacheTtl: '0s' });

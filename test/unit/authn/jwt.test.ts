@@ -114,6 +114,7 @@ describe('a good token', { timeout: 20_000 }, () => {
     'a subject beyond ASCII, with a line break': [{ sub: 'Zoë\n🦉' }],
     'required value': [{ tenant: 'acme' }, {}, { requiredClaims: { tenant: 'acme' } }],
     'required element': [{ tenants: ['x', 'acme'] }, {}, { requiredClaims: { tenants: 'acme' } }],
+    'required object as element': [{ orgs: [{ id: 1 }] }, {}, { requiredClaims: { orgs: { id: 1 } } }],
     'required list': [{ tenants: ['x', 'y'] }, {}, { requiredClaims: { tenants: ['x', 'y'] } }],
     'required object inside an object': [{ a: { b: { c: 1 } } }, {}, { requiredClaims: { 'a.b': { c: 1 } } }],
     'members of the header that choose a key elsewhere are ignored': [
@@ -252,6 +253,12 @@ describe('every refusal', { timeout: 20_000 }, () => {
       'level has not the required value',
       () => idp.token({ level: '3' }),
       { requiredClaims: { level: 3 } },
+    ],
+    'required element of another type': [
+      'token_claims',
+      'levels has not the required value',
+      () => idp.token({ levels: ['3'] }),
+      { requiredClaims: { levels: 3 } },
     ],
     'bound to a DPoP key': [
       'token_sender_constrained',

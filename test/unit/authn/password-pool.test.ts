@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { afterEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { hashSync } from 'bcryptjs';
 import { PasswordPool } from '../../../src/authn/password-pool.ts';
 import { bounded } from './support.ts';
@@ -91,4 +93,19 @@ test('closing leaves nobody waiting', { timeout: 20_000 }, async () => {
     settled.map(({ status }) => status),
     ['rejected', 'rejected', 'rejected'],
   );
+});
+
+test('a thread keeps the process alive while it works, and only then', { timeout: 20_000 }, async () => {
+  const program = `
+    import { PasswordPool } from ${JSON.stringify(new URL('../../../src/authn/password-pool.ts', import.meta.url))};
+    const pool = new PasswordPool(1, 5);
+    const { signal } = new AbortController();
+    for (const word of ['secret', 'wrong']) {
+      console.log(await pool.check(${JSON.stringify(CHEAP)}, word, signal));
+      await new Promise((resolve) => setTimeout(resolve, 1)); // the thread is idle now
+    }
+  `;
+  const args = ['--input-type=module', '--eval', program];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 15_000 });
+  assert.equal(stdout, 'true\nfalse\n');
 });

@@ -108,8 +108,8 @@ describe('what does not open', () => {
       assert.ok(Buffer.from(spelling, 'base64url').equals(Buffer.from(text, 'base64url')), 'Node reads them alike');
       assert.equal(fault(sealer, spelling), 'malformed', spelling);
     }
-    let dashed = text;
-    while (!/[-_]/.test(dashed)) dashed = sealer.seal('', []);
+    const dashed = Array.from({ length: 200 }, () => sealer.seal('', [])).find((sealed) => /[-_]/.test(sealed));
+    assert.ok(dashed);
     assert.equal(fault(sealer, dashed.replaceAll('-', '+').replaceAll('_', '/')), 'malformed');
   });
 

@@ -140,27 +140,9 @@ test('only the joined headers: not raw, and none is handed out', () => {
 });
 
 test('`value` stands in where Envoy sent no `raw_value`', () => {
-  const fields: Field = [
-    13,
-    [
-      [
-        1,
-        [
-          [1, 'a'],
-          [2, 'text é'],
-        ],
-      ],
-      [
-        1,
-        [
-          [1, 'b'],
-          [2, 'text'],
-          [3, 'raw'],
-        ],
-      ],
-    ],
-  ];
-  assert.deepEqual(decode([http(fields)]).headers, ['a', 'text \xc3\xa9', 'b', 'raw']);
+  const named = (name: string, ...values: Field[]): Field => [1, [[1, name], ...values]];
+  const headers = [named('a', [2, 'text é']), named('b', [2, 'text'], [3, 'raw']), named('c', [2, 'text'], [3, ''])];
+  assert.deepEqual(decode([http([13, headers])]).headers, ['a', 'text \xc3\xa9', 'b', 'raw', 'c', 'text']);
 });
 
 test('a body as text is told from a body as bytes', () => {

@@ -1,0 +1,269 @@
+import { identityKey } from '../core/identity.ts';
+import type { MaybePromise } from '../core/maybe-promise.ts';
+import type { Audit, Tools } from '../core/ports.ts';
+import { abandonable, SingleFlight } from '../core/single-flight.ts';
+import { BackOff } from './back-off.ts';
+import { type OpenedGrant, OpenedGrants } from './opened-grants.ts';
+import type { Provider } from './provider.ts';
+import {
+  REFRESH_LIMITS,
+  type RefreshEnd,
+  type RefreshFault,
+  refreshGrant,
+  type RefreshLimits,
+} from './refresh-grant.ts';
+import { RefreshReport } from './refresh-report.ts';
+import { judge, makeDo, NEVER, REVOKED, type Unavailable, type UpstreamAnswer } from './upstream-answer.ts';
+import { VaultError } from './vault/vault-error.ts';
+import type { GrantKey, Vault } from './vault/vault.ts';
+
+export interface Refresher {
+  /** Whether there is a provider of that name. */
+  knows(provider: string): boolean;
+  /**
+   * A token of this user that may be used now; at once when it is at hand. It may be up to `CONFIRM_MS` ago that the
+   * vault held it: for so long a disconnect, or a newer token, on another replica goes unnoticed.
+   * @param provider one that `knows` knows
+   * @throws only the abort reason of `signal`
+   */
+  token(
+    user: Pick<GrantKey, 'issuer' | 'subject'>,
+    provider: string,
+    signal: AbortSignal,
+  ): MaybePromise<UpstreamAnswer>;
+  /** A backend has refused the token of that generation: it is refreshed before it is used again. Never rejects. */
+  invalidate(refused: GrantKey & { readonly generation: number }): Promise<void>;
+  /** Forgets what is in memory about a grant; for whoever connects or disconnects an account, after the vault knows. */
+  forget(key: GrantKey): void;
+  /** Ends when no refresh is under way any more, so that no rotated token is lost; close the vault after it. */
+  close(): Promise<void>;
+}
+
+export interface RefresherParts {
+  readonly vault: Vault;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly tools: Tools;
+  readonly audit: Audit;
+  /** Tells this process from others; stands in leases. */
+  readonly ownerId: string;
+  /** Shorter ones are for tests. */
+  readonly limits?: Partial<RefreshLimits>;
+}
+
+/** How long a grant in memory is used without another look into the vault, in milliseconds. */
+export const CONFIRM_MS = 5_000;
+/** From half of it on, the look is made in the background. */
+const LOOK_AFTER_MS = CONFIRM_MS / 2;
+const READ_LIMIT_MS = 3_000;
+const SWEEP_EVERY_MS = 30_000;
+/**
+ * A token that was refreshed less than this ago, in milliseconds, is not refreshed again because a backend refuses it:
+ * one backend that refuses everything must not keep all others waiting, nor the provider busy.
+ */
+const REST_MS = 3_000;
+/** How long closing waits for refreshes that are under way, and then for their last attempt to store. */
+const CLOSE_LIMIT_MS = 10_000;
+const LAST_ATTEMPT_MS = 3_000;
+
+interface Upstream {
+  readonly provider: Provider;
+  readonly report: RefreshReport;
+}
+
+/** A grant and where it is kept in memory. */
+interface Place {
+  readonly key: GrantKey;
+  readonly name: string;
+  readonly upstream: Upstream;
+}
+
+interface Refreshed {
+  readonly end: RefreshEnd;
+  /** What is in the vault now, where it is known. */
+  readonly entry?: OpenedGrant;
+}
+
+/** Keeps the tokens of users at providers fresh (contract §3), by one refresh at a time per grant in all replicas. */
+export function createRefresher(parts: RefresherParts): Refresher {
+  const { vault, tools, audit, ownerId } = parts;
+  const { clock, log } = tools;
+  const limits: RefreshLimits = { ...REFRESH_LIMITS, ...parts.limits };
+  const upstreams = new Map<string, Upstream>();
+  for (const [name, provider] of parts.providers)
+    upstreams.set(name, { provider, report: new RefreshReport(name, tools, audit) });
+  const opened = new OpenedGrants(tools.metrics);
+  const backOff = new BackOff<RefreshFault>();
+  const looks = new SingleFlight<OpenedGrant | undefined>();
+  const refreshes = new SingleFlight<Refreshed>();
+  const underWay = new Set<Promise<unknown>>();
+  const closing = new AbortController();
+  /** Changes when something is forgotten: what was read before may be out of date and is not kept. */
+  let epoch = 0;
+  /** `performance.now()` */
+  let vaultFailedMs = Number.NEGATIVE_INFINITY;
+  const sweeper = setInterval(() => opened.sweep(clock.nowMs()), SWEEP_EVERY_MS);
+  sweeper.unref();
+
+  /** @throws VaultError, or the abort reason of `signal` */
+  const look = ({ key, name, upstream }: Place, signal?: AbortSignal): Promise<OpenedGrant | undefined> => {
+    const began = epoch;
+    const job = async (limit: AbortSignal): Promise<OpenedGrant | undefined> => {
+      const lookedMs = clock.nowMs();
+      const grant = await vault.read(key, limit);
+      const entry = grant && opened.take(name, grant, lookedMs, clock.nowMs(), upstream.provider.refreshBeforeMs);
+      if (!grant || began !== epoch) opened.delete(name);
+      return entry;
+    };
+    return looks.run(`${began} ${name}`, READ_LIMIT_MS, job, signal);
+  };
+
+  /** @param signal ends the wait of this caller; the refresh goes on */
+  const refresh = ({ key, name, upstream }: Place, seen: number, signal?: AbortSignal): Promise<Refreshed> => {
+    const { provider, report } = upstream;
+    const job = async (waiting: AbortSignal): Promise<Refreshed> => {
+      const [began, startedMs] = [epoch, performance.now()];
+      const end = await refreshGrant(
+        {
+          vault,
+          provider,
+          ownerId,
+          limits,
+          log,
+          clock,
+          vaultFailedMs,
+          waited: (ms) => report.waited(ms),
+          closing: closing.signal,
+        },
+        key,
+        seen,
+        waiting,
+      );
+      report.ended(key, end, performance.now() - startedMs);
+      const entry = settle(name, provider, end);
+      if (began !== epoch) opened.delete(name);
+      return { end, ...(entry && { entry }) };
+    };
+    const run = (waiting: AbortSignal): Promise<Refreshed> => {
+      const running = job(waiting).finally(() => underWay.delete(running));
+      underWay.add(running);
+      return running;
+    };
+    return refreshes.run(name, limits.waitMs, run, signal);
+  };
+
+  /** What a refresh leaves behind in memory. */
+  const settle = (name: string, { refreshBeforeMs }: Provider, end: RefreshEnd): OpenedGrant | undefined => {
+    const nowMs = clock.nowMs();
+    if (end.kind === 'failed') {
+      if (end.reason === 'vault_unavailable') vaultFailedMs = performance.now();
+      else if (end.reason !== 'busy') backOff.fail(name, nowMs, end.reason, end.retryAfterSeconds);
+      return undefined;
+    }
+    backOff.clear(name);
+    if (end.kind === 'refreshed') return opened.stored(name, end.grant, nowMs, refreshBeforeMs);
+    if (end.kind === 'superseded') return opened.take(name, end.grant, end.lookedMs, nowMs, refreshBeforeMs);
+    opened.delete(name);
+    return undefined;
+  };
+
+  const answer = (
+    place: Place,
+    entry: OpenedGrant,
+    nowMs: number,
+    signal: AbortSignal,
+  ): MaybePromise<UpstreamAnswer> => {
+    const { scopes } = place.upstream.provider;
+    const verdict = judge(entry, scopes, nowMs);
+    if (verdict && (verdict.kind !== 'token' || nowMs < entry.refreshAtMs || !entry.grant.refreshToken)) return verdict;
+    const wait = backOff.waits(place.name, nowMs);
+    if (verdict) {
+      if (!wait) void refresh(place, entry.grant.generation);
+      return verdict;
+    }
+    if (wait) return makeDo(entry, nowMs, wait.reason, wait.seconds);
+    return refresh(place, entry.grant.generation, signal).then(({ end, entry: fresh = entry }) => {
+      const laterMs = clock.nowMs();
+      if (end.kind === 'gone') return end.why === 'revoked' ? REVOKED : NEVER;
+      if (end.kind === 'failed')
+        return makeDo(entry, laterMs, end.reason, backOff.waits(place.name, laterMs)?.seconds ?? 1);
+      return judge(fresh, scopes, laterMs) ?? makeDo(fresh, laterMs, 'busy', 1);
+    });
+  };
+
+  const vaultTrouble = (error: unknown): Unavailable => {
+    if (!(error instanceof VaultError)) throw error;
+    if (error.code === 'unavailable') {
+      vaultFailedMs = performance.now();
+      return { kind: 'unavailable', reason: 'vault_unavailable', retryAfterSeconds: 1 };
+    }
+    log.error('a grant cannot be opened', { error: error.message });
+    return { kind: 'unavailable', reason: 'grant_unreadable', retryAfterSeconds: 60 };
+  };
+
+  return {
+    knows: (provider) => upstreams.has(provider),
+
+    token({ issuer, subject }, provider, signal) {
+      const upstream = upstreams.get(provider);
+      if (!upstream) throw new Error(`no provider is named ${provider}`);
+      const place = placeOf({ issuer, subject, provider }, upstream);
+      const entry = opened.get(place.name);
+      const nowMs = clock.nowMs();
+      const ageMs = entry ? nowMs - entry.confirmedMs : CONFIRM_MS;
+      if (entry && ageMs >= 0 && ageMs < CONFIRM_MS) {
+        if (ageMs >= LOOK_AFTER_MS) look(place).catch(() => {}); // whoever has to wait for a look hears about it
+        return answer(place, entry, nowMs, signal);
+      }
+      return look(place, signal).then(
+        (found) => (found ? answer(place, found, clock.nowMs(), signal) : NEVER),
+        vaultTrouble,
+      );
+    },
+
+    async invalidate({ issuer, subject, provider, generation }) {
+      const upstream = upstreams.get(provider);
+      if (!upstream) return;
+      const place = placeOf({ issuer, subject, provider }, upstream);
+      try {
+        const known = opened.get(place.name);
+        // Another replica may have refreshed and injected what this one has not seen yet.
+        const entry = known?.grant.generation === generation ? known : await look(place);
+        if (entry?.grant.generation !== generation || entry.grant.stale) return;
+        const ageMs = clock.nowMs() - (entry.grant.refreshedAtMs ?? Number.NEGATIVE_INFINITY);
+        if (ageMs >= 0 && ageMs < REST_MS) return;
+        opened.markStale(place.name, generation);
+        await vault.markStale(place.key, generation);
+      } catch (error) {
+        log.warn('a refused token could not be marked', { provider, error: (error as Error).message });
+      }
+    },
+
+    forget(key) {
+      epoch++;
+      const name = nameOf(key);
+      opened.delete(name);
+      backOff.clear(name);
+    },
+
+    async close() {
+      clearInterval(sweeper);
+      await settledWithin(underWay, CLOSE_LIMIT_MS);
+      closing.abort();
+      await settledWithin(underWay, LAST_ATTEMPT_MS);
+      opened.clear();
+    },
+  };
+}
+
+function placeOf(key: GrantKey, upstream: Upstream): Place {
+  return { key, name: nameOf(key), upstream };
+}
+
+/** Names of providers hold no spaces (contract §3), so that no two grants share one. */
+function nameOf(key: GrantKey): string {
+  return `${key.provider} ${identityKey(key)}`;
+}
+
+async function settledWithin(jobs: Iterable<Promise<unknown>>, limitMs: number): Promise<void> {
+  await abandonable(Promise.allSettled(jobs), AbortSignal.timeout(limitMs)).catch(() => {});
+}
