@@ -44,18 +44,17 @@ function readSecret(
   }
   if ('env' in source) {
     const value = env[source.env];
-    if (!value)
-      return {
-        message: `the environment variable ${source.env} is ${value === undefined ? 'not set' : 'empty'}`,
-        mend: `set ${source.env}`,
-      };
-    secret.read(value);
-    return undefined;
+    if (value) secret.read(value);
+    // The secret itself may have been written where its variable or file belongs.
+    const name = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(source.env) ? ` ${source.env}` : '';
+    const fault = `the environment variable${name} is ${value === undefined ? 'not set' : 'empty'}`;
+    return value ? undefined : { message: fault, mend: name ? `set${name}` : 'write the name of a variable' };
   }
+  const name = /^[\w./\\: -]{1,256}$/.test(source.file) ? ` ${source.file}` : '';
   const text = readText(resolve(folder, source.file), MAX_SECRET_BYTES);
-  if (typeof text !== 'string') return { message: `the file ${source.file} ${text.message}`, mend: text.mend };
+  if (typeof text !== 'string') return { message: `the file${name} ${text.message}`, mend: text.mend };
   const value = text.replace(/\r?\n$/, ''); // editors and `echo` end files with one
-  if (value === '') return { message: `the file ${source.file} is empty`, mend: 'write the secret into it' };
+  if (value === '') return { message: `the file${name} is empty`, mend: 'write the secret into it' };
   secret.read(value);
   return undefined;
 }

@@ -240,7 +240,7 @@ function contentOf(answer: TokenAnswer, sentAtMs: number, otherwise: readonly st
 }
 
 /** RFC 6749 4.1.2.1, RFC 9207 2.4. */
-function refusedCallback(error: unknown): Exclude<ExchangeOutcome, { kind: 'granted' }> {
+export function refusedCallback(error: unknown): Exclude<ExchangeOutcome, { kind: 'granted' }> {
   if (!(error instanceof AuthorizationResponseError)) return failed('callback_invalid');
   const word = oauthErrorOf(error);
   if (word === 'server_error' || word === 'temporarily_unavailable') return failed('server_error', { error: word });

@@ -276,7 +276,7 @@ describe('redis vault, set-up', () => {
         (error: Error) =>
           /vault\.store/.test(error.message) &&
           !/PLAINTEXT/.test(error.message + JSON.stringify(error) + String(error.cause)),
-      ); // prettier-ignore
+      );
   });
 
   test('rediss:// speaks TLS, and only to a server whose certificate is trusted', async (context) => {
@@ -297,14 +297,14 @@ describe('redis vault, set-up', () => {
       '2',
       ...name,
       ...files,
-    ]); // prettier-ignore
+    ]);
     if (
       !(await made.then(
         () => true,
         (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
       ))
     )
-      return context.skip('needs openssl to make a certificate'); // prettier-ignore
+      return context.skip('needs openssl to make a certificate');
     await made;
 
     await withServer({ settings: DURABLE, tls }, async (server) => {

@@ -32,7 +32,7 @@ export function lastingCases(contract: Contract): void {
     }),
     'a lost end': (alice) => ({ ...alice, sealed: alice.sealed.slice(0, alice.sealed.length & ~3).slice(0, -4) }),
     nothing: (alice) => ({ ...alice, sealed: '' }),
-  }; // prettier-ignore
+  };
   for (const [name, damage] of Object.entries(damages)) {
     test(`a damaged record is named and kept: ${name}`, async () => {
       const vault = await contract.open();

@@ -108,7 +108,7 @@ export const configMutations: readonly Mutation[] = [
     count: 2,
   },
   { name: 'a method that is gone', code: 'V-12', says: /`ci`/, config: (c) => delete c.incomingAuth.ci },
-  { name: 'a secret that is gone', code: 'V-12', says: /jira-key/, config: (c) => delete c.secrets['jira-key'] },
+  { name: 'a secret that is gone', code: 'V-12', mend: /known: api-key/, config: (c) => delete c.secrets['jira-key'] },
   { name: 'an exchange that is gone', code: 'V-12', says: /`hr`/, config: (c) => delete c.tokenExchanges.hr, count: 2 },
   { name: 'no current JWS key', code: 'V-12', says: /jws/, config: (c) => delete c.signing.current.jws },
   { name: 'no current HMAC key', code: 'V-12', says: /hmac/, config: (c) => delete c.signing.current.hmac },

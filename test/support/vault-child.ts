@@ -31,7 +31,7 @@ else
       () => 'answers',
       (error: Error) => error.message,
     ),
-  ); // prettier-ignore
+  );
 await vault.close();
 process.exitCode = 0;
 process.stdin.destroy();

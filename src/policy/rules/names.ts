@@ -11,15 +11,11 @@ export const undefinedNames: Rule = (policy, world) => {
   const check = (path: Path, name: string, known: Iterable<string>, section: string) => {
     const names = new Set(known);
     if (names.has(name)) return;
+    // Where the name of a secret belongs, people may have written the secret.
+    const told = section === 'secrets' ? 'what stands here' : `\`${name}\``;
     const near = nearest(name, names);
-    problems.push(
-      error(
-        'V-12',
-        path,
-        `\`${name}\` is not defined under \`${section}\` in the config file`,
-        near ? `did you mean \`${near}\`?` : `define it; ${listed(names)}`,
-      ),
-    );
+    const mend = near ? `did you mean \`${near}\`?` : `define it; ${listed(names)}`;
+    problems.push(error('V-12', path, `${told} is not defined under \`${section}\` in the config file`, mend));
   };
   policy.incomingAuth.forEach((name, i) => check(['incomingAuth', i], name, world.methods.keys(), 'incomingAuth'));
   for (const [header, name] of Object.entries(policy.headerForward.secrets))
