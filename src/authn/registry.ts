@@ -1,9 +1,13 @@
 import type { Tools } from '../core/ports.ts';
 import type { Egress } from '../net/egress.ts';
 import { createAnonymous } from './anonymous.ts';
+import { createApiKey } from './api-key.ts';
+import { createBasic } from './basic.ts';
+import { createIntrospection } from './introspection.ts';
 import { createJwt } from './jwt.ts';
 import type { IncomingMethod } from './method.ts';
 import type { IncomingMethodConfig } from './schema.ts';
+import { createTrustedProxy } from './trusted-proxy.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
 /** What methods are built from. */
@@ -16,22 +20,22 @@ interface MethodParts {
 type Type = IncomingMethodConfig['type'];
 type ConfigOf<T extends Type> = Extract<IncomingMethodConfig, { type: T }>;
 type Factories = {
-  readonly [T in Type]: ((name: string, config: ConfigOf<T>, parts: MethodParts) => IncomingMethod) | undefined;
+  readonly [T in Type]: (name: string, config: ConfigOf<T>, parts: MethodParts) => IncomingMethod;
 };
 
 /** One line per kind; the config word is the file name. */
 const FACTORIES: Factories = {
   jwt: (name, config, { tools, egress, verifiedTokens }) => createJwt(name, config, tools, egress, verifiedTokens),
-  introspection: undefined,
-  api_key: undefined,
-  basic: undefined,
-  trusted_proxy: undefined,
+  introspection: (name, config, { tools, egress }) => createIntrospection(name, config, tools, egress),
+  api_key: (name, config, { tools }) => createApiKey(name, config, tools),
+  basic: (name, config, { tools }) => createBasic(name, config, tools),
+  trusted_proxy: (name, config, { tools }) => createTrustedProxy(name, config, tools),
   anonymous: (name) => createAnonymous(name),
 };
 
 /**
  * Prepares every entry of `incomingAuth`.
- * @throws when an entry is of a kind that is not available
+ * @throws when an entry holds what no method can work with; validation says so first
  */
 export function createMethods(
   incomingAuth: Readonly<Record<string, IncomingMethodConfig>>,
@@ -44,6 +48,5 @@ export function createMethods(
 
 function create<T extends Type>(name: string, config: ConfigOf<T>, parts: MethodParts): IncomingMethod {
   const factory: Factories[T] = FACTORIES[config.type];
-  if (!factory) throw new Error(`incomingAuth.${name}: the type ${config.type} is not available in this version`);
   return factory(name, config, parts);
 }
