@@ -13,7 +13,7 @@ import { createProcess } from './envoy/ext-proc.ts';
 import { createHealthService } from './envoy/health.ts';
 import { startGrpc } from './envoy/server.ts';
 import { adminRoutes } from './http/admin-routes.ts';
-import { metadataRoutes } from './http/metadata-routes.ts';
+import { jwksRoute, metadataRoutes } from './http/metadata-routes.ts';
 import { startHttp } from './http/server.ts';
 import { ResourceDirectory } from './mcp/resource-metadata.ts';
 import { createSessions } from './mcp/session.ts';
@@ -28,8 +28,11 @@ import { createFindRoute } from './pipeline/find-route.ts';
 import { LiveEnvoy } from './policy/live-envoy.ts';
 import { NAMESPACE, type RoutePolicy } from './policy/route-policy.ts';
 import type { EnvoyValidation } from './policy/validate-envoy.ts';
+import { AwsSts } from './strategies/aws-sts.ts';
+import { TokenExchanges } from './strategies/token-exchange.ts';
 import { refusedToken } from './strategies/upstream-inject.ts';
 import { openAccounts } from './upstream/accounts.ts';
+import { createSigners } from './propagation/signers.ts';
 import { connectLink, createTickets } from './upstream/ticket.ts';
 
 /** The running service. */
@@ -59,6 +62,8 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   const health = new Health();
   const egress = createEgress(tools);
   const methods = createMethods(config.incomingAuth, tools, egress);
+  const exchanges = new TokenExchanges(config.tokenExchanges, tools, egress);
+  const aws = new AwsSts(config.aws.stsEndpoint ?? process.env['AWS_ENDPOINT_URL_STS'], tools, egress);
   const accounts = await openAccounts(config, tools, audit, egress);
 
   const directory = new ResourceDirectory();
@@ -88,9 +93,17 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     tools,
   });
 
+  const signers = createSigners(config.signing);
   const findRoute = createFindRoute({
     methods,
-    strategies: { secrets: new Map(Object.entries(config.secrets)), refresher: accounts?.refresher, log },
+    assertions: { signers, publicUrl: config.publicUrl, clock: systemClock },
+    strategies: {
+      secrets: new Map(Object.entries(config.secrets)),
+      refresher: accounts?.refresher,
+      exchanges,
+      aws,
+      tools,
+    },
     tools,
     world,
     decode: decodeStruct,
@@ -124,8 +137,10 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   const invalidate = (what: unknown): void => {
     const refused = refusedToken(what);
     if (refused) void accounts?.refresher.invalidate(refused);
+    exchanges.invalidate(what);
+    aws.invalidate(what);
   };
-  const carrierParts = { sealer: planSealer, sessions, invalidate, audit, tools };
+  const carrierParts = { sealer: planSealer, sessions, signers, invalidate, audit, tools };
   const newCarrier = () => new Carrier(carrierParts);
 
   const grpc = await startGrpc(
@@ -137,7 +152,11 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     },
     log,
   );
-  const http = await startHttp(config.server.http, [metadataRoutes(directory)], log);
+  const http = await startHttp(
+    config.server.http,
+    [metadataRoutes(directory), jwksRoute(signers.publicKeys), jwksRoute(signers.publicKeys)],
+    log,
+  );
   const admin = await startHttp(
     config.server.admin,
     [

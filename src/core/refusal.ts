@@ -86,6 +86,8 @@ export const WIRE = {
   token_inactive: invalidToken('The access token is not active'),
   credential_wrong: invalidToken('The credential is wrong'),
   credential_expired: invalidToken('The credential has expired'),
+  /** Valid for us, but not for the service that issues the backend's credential for it. */
+  subject_token_refused: invalidToken('The access token is not accepted any more'),
 
   /** RFC 6585 4; the credential was not even looked at. */
   credential_throttled: plain(429, UNAVAILABLE, 'Too many wrong credentials were sent; try again later'),
@@ -119,8 +121,17 @@ export const WIRE = {
     'The server behind this address refused the credential it was given; try again',
   ),
 
+  exchange_refused: plain(403, FORBIDDEN, 'No credential for this server is issued to you'),
+  role_not_mapped: plain(403, FORBIDDEN, 'No role on this server is meant for you'),
+  aws_refused: plain(403, FORBIDDEN, 'AWS issues no credentials for this server to you'),
+  path_not_signable: plain(400, INVALID_REQUEST, 'The path or the query of this request cannot be signed'),
+  exchange_answer_invalid: plain(502, BAD_GATEWAY, 'The authorization server gave no usable token for this server'),
+  aws_answer_invalid: plain(502, BAD_GATEWAY, 'AWS gave no usable credentials for this server'),
+
   issuer_unavailable: plain(503, UNAVAILABLE, 'The identity provider cannot be reached; try again'),
   upstream_unavailable: plain(503, UNAVAILABLE, 'The service that this server works with cannot be reached; try again'),
+  exchange_unavailable: plain(503, UNAVAILABLE, 'The authorization server of this server cannot be reached; try again'),
+  aws_unavailable: plain(503, UNAVAILABLE, 'AWS cannot be reached for credentials; try again'),
   overloaded: plain(503, UNAVAILABLE, 'Too much is going on; try again'),
   deadline_exceeded: plain(503, UNAVAILABLE, 'It took too long to decide; try again'),
   draining: plain(503, UNAVAILABLE, 'The service is shutting down; try again'),

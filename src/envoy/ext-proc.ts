@@ -1,4 +1,5 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { type MaybePromise, whenReady } from '../core/maybe-promise.ts';
 import type { Tools } from '../core/ports.ts';
 import { HeaderFields } from '../core/request-facts.ts';
 import type { Carrier, Step } from '../pipeline/carry-out.ts';
@@ -55,6 +56,22 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
       call.emit('error', { code, details });
     };
 
+    const broken = (error: unknown): void => {
+      log.error('an ext_proc message could not be handled', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+      fail(status.INTERNAL, 'internal error');
+    };
+    const reply = (kind: ProcessingKind, step: Step): void => {
+      if (closed) return;
+      if (step.kind === 'continue' && step.wantsBody)
+        bodyTimer = setTimeout(
+          () => fail(status.DEADLINE_EXCEEDED, 'the request body did not arrive'),
+          BODY_LIMIT_MS,
+        ).unref();
+      call.write(encodeStep(kind, step));
+    };
+
     call.on('data', (bytes: Buffer) => {
       if (closed) return;
       try {
@@ -63,18 +80,10 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
         if (next <= phase) return fail(status.INVALID_ARGUMENT, 'unexpected message');
         phase = next;
         clearTimeout(bodyTimer);
-        const step = stepOf(carrier, message);
-        if (step.kind === 'continue' && step.wantsBody)
-          bodyTimer = setTimeout(
-            () => fail(status.DEADLINE_EXCEEDED, 'the request body did not arrive'),
-            BODY_LIMIT_MS,
-          ).unref();
-        call.write(encodeStep(message.kind as ProcessingKind, step));
+        const replied = whenReady(stepOf(carrier, message), (step) => reply(message.kind as ProcessingKind, step));
+        if (replied instanceof Promise) replied.catch(broken);
       } catch (error) {
-        log.error('an ext_proc message could not be handled', {
-          error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-        });
-        fail(status.INTERNAL, 'internal error');
+        broken(error);
       }
     });
     call.on('end', () => {
@@ -87,7 +96,7 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
   };
 }
 
-function stepOf(carrier: Carrier, message: ProcessingMessage): Step {
+function stepOf(carrier: Carrier, message: ProcessingMessage): MaybePromise<Step> {
   switch (message.kind) {
     case 'request_headers':
       return carrier.requestHeaders(

@@ -1,4 +1,4 @@
-import type { ProviderFailure } from '../upstream/provider-failure.ts';
+import type { ProviderFailure, ProviderFault } from '../upstream/provider-failure.ts';
 
 /**
  * Why a step of the connect pages does not go on: the closed list. The reason goes to the audit word for word.
@@ -109,21 +109,20 @@ export const CONNECT_REFUSALS = {
   bug: error(500, 'Something went wrong here', 'Try again. Whoever runs this service finds the reason in its log.'),
 } as const satisfies Record<string, ConnectRefusal>;
 
-/** The reason for the pages and the audit; the fault itself says more in the audit. */
+/** The reason for the pages; the fault itself goes to the audit. */
+const REASON_OF_FAULT: Readonly<Record<ProviderFault, ConnectReason>> = {
+  timeout: 'party_unavailable',
+  network: 'party_unavailable',
+  overloaded: 'party_unavailable',
+  rate_limited: 'party_unavailable',
+  server_error: 'party_unavailable',
+  callback_invalid: 'callback_invalid',
+  code_rejected: 'code_rejected',
+  client_rejected: 'party_failed',
+  rejected: 'party_failed',
+  malformed: 'party_failed',
+};
+
 export function reasonOfFailure({ fault }: ProviderFailure): ConnectReason {
-  switch (fault) {
-    case 'timeout':
-    case 'network':
-    case 'overloaded':
-    case 'rate_limited':
-    case 'server_error':
-      return 'party_unavailable';
-    case 'callback_invalid':
-    case 'code_rejected':
-      return fault;
-    case 'client_rejected':
-    case 'rejected':
-    case 'malformed':
-      return 'party_failed';
-  }
+  return REASON_OF_FAULT[fault];
 }

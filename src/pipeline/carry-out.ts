@@ -1,5 +1,6 @@
 import type { Deny } from '../core/decision.ts';
 import { HeaderEdits } from '../core/header-edits.ts';
+import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Audit, Counter, Tools } from '../core/ports.ts';
 import { outcomeOf, type Reason, type Refusal, refuse } from '../core/refusal.ts';
 import { HeaderFields } from '../core/request-facts.ts';
@@ -7,6 +8,9 @@ import type { Sealer } from '../core/seal.ts';
 import type { McpMessage } from '../mcp/message.ts';
 import { setMeta } from '../mcp/meta.ts';
 import type { Sessions } from '../mcp/session.ts';
+import { readTarget, type SignableRequest, type SigningPlan, signRequest } from '../strategies/aws-signature.ts';
+import { dated, signerFor } from '../propagation/assertion.ts';
+import type { Signers } from '../propagation/signers.ts';
 import { answer } from './answer.ts';
 import { readMessageBody } from './body.ts';
 import { openPlan, type Plan, type SessionPlan } from './plan.ts';
@@ -21,13 +25,14 @@ export type Step =
     }
   | { readonly kind: 'answer'; readonly deny: Deny };
 
-const CONTINUE: Step = { kind: 'continue' };
+const CONTINUE: Extract<Step, { kind: 'continue' }> = { kind: 'continue' };
 
 export interface CarrierParts {
   readonly sealer: Sealer;
   readonly sessions: Sessions | undefined;
   /** Told when a backend refused the credential it was given. */
   readonly invalidate: (what: unknown) => void;
+  readonly signers: Signers;
   readonly audit: Audit;
   readonly tools: Tools;
 }
@@ -42,13 +47,14 @@ export class Carrier {
   #headers: HeaderFields = new HeaderFields([]);
   #rpcId: string | undefined;
   #elicitationUrl = false;
+  #signable: SignableRequest | undefined;
 
   constructor(parts: CarrierParts) {
     this.#parts = parts;
   }
 
   /** @param sealedPlan from the dynamic metadata of ext_authz; undefined on routes that need nothing here */
-  requestHeaders(headers: HeaderFields, endOfStream: boolean, sealedPlan: string | undefined): Step {
+  requestHeaders(headers: HeaderFields, endOfStream: boolean, sealedPlan: string | undefined): MaybePromise<Step> {
     if (sealedPlan === undefined) return CONTINUE;
     const plan = openPlan(this.#parts.sealer, sealedPlan, headers.get('x-request-id') ?? '');
     if (!plan) {
@@ -62,20 +68,39 @@ export class Carrier {
     this.#headers = headers;
     this.#rpcId = plan.rpcId;
     this.#elicitationUrl = plan.session?.opens.elicitationUrl ?? false;
+    if (plan.sign) return this.#prepareSigning(plan, plan.sign, endOfStream);
     const wantsBody = !endOfStream && (plan.meta !== undefined || plan.session?.opens.elicitationUrl === null);
     return wantsBody ? { kind: 'continue', wantsBody } : CONTINUE;
   }
 
-  requestBody(body: Buffer): Step {
+  requestBody(body: Buffer): MaybePromise<Step> {
     const plan = this.#plan;
     if (!plan) return CONTINUE;
+    const step = this.#readBody(plan, body);
+    if (!plan.sign || step.kind === 'answer') return step;
+    return this.#sign(plan, plan.sign, step.body ?? body, step);
+  }
+
+  #readBody(plan: Plan, body: Buffer): Step {
     const reading = readMessageBody(body, this.#headers, plan.maxBody, plan.meta?.key);
     if (reading.kind === 'refused') return plan.meta ? this.#refuse(plan, reading.refusal) : CONTINUE;
     if (reading.kind === 'none') return CONTINUE;
     const { message } = reading;
     this.#rpcId ??= message.shape === 'request' ? message.idJson : undefined;
     this.#elicitationUrl ||= message.clientElicitationUrl;
-    return plan.meta ? edited(body, message, plan.meta) : CONTINUE;
+    return plan.meta ? this.#signed(plan, body, edited(body, message, plan.meta)) : CONTINUE;
+  }
+
+  /** Proof of the user over the bytes that the backend gets. */
+  #signed({ assertion, backend }: Plan, body: Buffer, step: Extract<Step, { kind: 'continue' }>): Step {
+    if (!assertion) return step;
+    const { signers, tools } = this.#parts;
+    const edits = step.edits ?? new HeaderEdits();
+    edits.set(
+      assertion.header,
+      signerFor(assertion.sign, backend, signers)(dated(assertion.claims, tools.clock, step.body ?? body)),
+    );
+    return { ...step, edits };
   }
 
   responseHeaders(headers: HeaderFields): Step {
@@ -100,6 +125,35 @@ export class Carrier {
     }
     this.#record(plan, status < 500 ? 'allow' : 'error', status < 500 ? 'ok' : 'backend_error', status, status);
     return { kind: 'continue', edits };
+  }
+
+  /** @throws when ext_authz could not set the host: the request would go nowhere we know of */
+  #prepareSigning(plan: Plan, sign: SigningPlan, endOfStream: boolean): MaybePromise<Step> {
+    const headers = this.#headers;
+    if (headers.get(':authority') !== sign.host) throw new Error('the host is not the one that ext_authz has set');
+    const target = readTarget(headers.get(':path') ?? '');
+    if (!target) return this.#refuse(plan, refuse('path_not_signable'));
+    if (Number(headers.get('content-length') ?? '0') > plan.maxBody)
+      return this.#refuse(plan, refuse('body_too_large'));
+    const [contentType, second] = headers.all('content-type');
+    this.#signable = {
+      method: headers.get(':method') ?? '',
+      target,
+      contentType: second === undefined ? contentType : undefined,
+    };
+    return endOfStream ? this.#sign(plan, sign, Buffer.alloc(0), CONTINUE) : { kind: 'continue', wantsBody: true };
+  }
+
+  /** The last edit of a request; nothing that is signed may change after it. */
+  async #sign(plan: Plan, sign: SigningPlan, body: Buffer, step: Extract<Step, { kind: 'continue' }>): Promise<Step> {
+    if (body.length > plan.maxBody) return this.#refuse(plan, refuse('body_too_large'));
+    const signable = this.#signable as SignableRequest;
+    const edits = step.edits ?? new HeaderEdits();
+    const { wire } = signable.target;
+    if (wire !== this.#headers.get(':path')) edits.set(':path', wire);
+    const headers = await signRequest(sign, signable, body, this.#parts.tools.clock.nowMs());
+    for (const [name, value] of headers) edits.set(name, value);
+    return { ...step, edits };
   }
 
   /** The same session keeps the id the client knows; another one is a new session of the same owner. */
@@ -156,7 +210,11 @@ function countResponse({ metrics }: Tools, { backend, strategy }: Plan, outcome:
 }
 
 /** Identity goes into requests only; elsewhere a client's copy is taken away and nothing else is touched. */
-function edited(body: Buffer, message: McpMessage, meta: NonNullable<Plan['meta']>): Step {
+function edited(
+  body: Buffer,
+  message: McpMessage,
+  meta: NonNullable<Plan['meta']>,
+): Extract<Step, { kind: 'continue' }> {
   if (message.shape === 'response') return CONTINUE;
   const value = message.shape === 'request' && meta.json !== null ? Buffer.from(meta.json) : null;
   const changed = setMeta(body, message, meta.key, value);

@@ -1,6 +1,6 @@
 import type { Allow, Decision, Deny } from '../core/decision.ts';
 import { HeaderEdits } from '../core/header-edits.ts';
-import type { Identity } from '../core/identity.ts';
+import type { Identity, User } from '../core/identity.ts';
 import { type MaybePromise, whenReady } from '../core/maybe-promise.ts';
 import type { Audit, Tools } from '../core/ports.ts';
 import { outcomeOf, type Reason, type Refusal, refuse } from '../core/refusal.ts';
@@ -8,6 +8,7 @@ import type { RequestFacts } from '../core/request-facts.ts';
 import type { Sealer } from '../core/seal.ts';
 import type { McpMessage } from '../mcp/message.ts';
 import type { Sessions } from '../mcp/session.ts';
+import { SIGNATURE_HEADERS } from '../strategies/aws-signature.ts';
 import type { StrategyOutcome } from '../strategies/strategy.ts';
 import { answer } from './answer.ts';
 import { auditRecord } from './audit-record.ts';
@@ -40,7 +41,7 @@ export interface DeciderParts {
 export type Decide = (facts: RequestFacts, signal: AbortSignal) => MaybePromise<Decision>;
 
 /** What the backend gets besides what every request of the route gets. */
-type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'credential'> & {
+type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'credential' | 'signing'> & {
   readonly onUnauthorized?: Deny;
 };
 
@@ -106,10 +107,9 @@ export function createDecider(parts: DeciderParts): Decide {
     route.stripClientHeaders(facts.headers, edits);
     if (course.session.kind === 'presented') writeSession(course.session.presented.session, route.policy, edits);
     for (const [name, value] of route.headerForward) edits.set(name, value);
-    if (route.forwardUser && identity.kind === 'user')
-      for (const [name, value] of route.forwardUser(identity)) edits.set(name, value);
+    if (identity.kind === 'user') tellUser(facts, route, identity, edits);
     for (const [name, value] of outgoing.headers) edits.set(name, value);
-    const written = edits.names();
+    const written = outgoing.signing ? [...edits.names(), ...SIGNATURE_HEADERS] : edits.names();
     finish(facts, course, 'ok', 'allow', 200, written);
     if (!route.extProc) return { kind: 'allow', edits } satisfies Allow;
     const { session, message } = course;
@@ -120,6 +120,7 @@ export function createDecider(parts: DeciderParts): Decide {
       session,
       message,
       credential: outgoing.credential,
+      signing: outgoing.signing,
       onUnauthorized: outgoing.onUnauthorized,
       written,
       maxBody: parts.maxBody,
@@ -224,6 +225,15 @@ export function createDecider(parts: DeciderParts): Decide {
       return broken(error);
     }
   };
+}
+
+/** Identity headers of the route. A body that ext_proc is going to edit is signed there, over its final bytes. */
+function tellUser(facts: RequestFacts, route: Route, user: User, edits: HeaderEdits): void {
+  for (const [name, value] of route.forwardUser?.(user) ?? []) edits.set(name, value);
+  const { assertions, metaKey } = route;
+  if (!assertions?.header) return;
+  const body = metaKey === undefined && !facts.bodyAsText ? facts.body : undefined;
+  edits.set(assertions.header, assertions.sign(assertions.claims(user, facts.method), body));
 }
 
 /** Browsers send Origin; a page of another origin must not drive an MCP server (MCP, DNS rebinding). */

@@ -4,8 +4,10 @@ import type { RequestFacts } from '../core/request-facts.ts';
 import type { Sealer } from '../core/seal.ts';
 import type { McpMessage } from '../mcp/message.ts';
 import type { Session } from '../mcp/session.ts';
+import type { AssertionClaims } from '../propagation/assertion.ts';
 import { propagated } from '../propagation/forwarded-user.ts';
 import { captureValues } from '../propagation/passthrough-capture.ts';
+import { type AwsSigning, type SigningPlan, signingPlan } from '../strategies/aws-signature.ts';
 import { auditIdentity } from './audit-record.ts';
 import type { Route } from './route.ts';
 import type { SessionReading } from './session-check.ts';
@@ -21,9 +23,13 @@ export interface Plan {
   readonly maxBody: number;
   /** Set `params._meta[key]` of requests to this JSON, or take the client's away when null. */
   readonly meta?: { readonly key: string; readonly json: string | null };
+  /** The header with the assertion over the final body; `sign` says with which key. */
+  readonly assertion?: { readonly header: string; readonly sign: 'jws' | 'hmac'; readonly claims: AssertionClaims };
   readonly session?: SessionPlan;
   /** The backend got a credential of ours: its 401 is our affair, not the client's. */
   readonly credential?: { readonly invalidate?: unknown };
+  /** Sign the request for AWS, after every other edit. */
+  readonly sign?: SigningPlan;
   /** What the client hears when the backend wants a credential that the user has not connected yet. */
   readonly onUnauthorized?: Deny;
   /** Lower-case names of response headers the client must not see. */
@@ -63,6 +69,7 @@ export interface PlanInput {
   readonly session: SessionReading;
   readonly message: McpMessage | undefined;
   readonly credential: Plan['credential'];
+  readonly signing: AwsSigning | undefined;
   readonly onUnauthorized: Deny | undefined;
   /** Lower-case names of the headers written into the request. */
   readonly written: readonly string[];
@@ -80,13 +87,13 @@ export function makePlan(input: PlanInput): Plan {
     backend: policy.backend,
     strategy: policy.outgoingAuth.type,
     maxBody: input.maxBody,
-    ...(route.metaKey === undefined
-      ? {}
-      : { meta: { key: route.metaKey, json: metaJson(identity, policy.identityPropagation) } }),
+    ...(route.metaKey === undefined ? {} : { meta: { key: route.metaKey, json: metaJson(facts, route, identity) } }),
+    ...assertionPlan(facts, route, identity),
     ...(policy.session.bind ? { session: sessionPlan(input) } : {}),
     ...(input.credential || Object.keys(policy.headerForward.secrets).length > 0
       ? { credential: input.credential ?? {} }
       : {}),
+    ...(input.signing === undefined ? {} : { sign: signingPlan(input.signing) }),
     ...(input.onUnauthorized === undefined ? {} : { onUnauthorized: input.onUnauthorized }),
     hide: [...HIDDEN, ...input.written.filter((name) => name !== 'mcp-session-id')],
     ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),
@@ -121,6 +128,20 @@ export function makePlan(input: PlanInput): Plan {
   }
 }
 
-function metaJson(identity: Identity, propagation: Route['policy']['identityPropagation']): string | null {
-  return identity.kind === 'user' && propagation ? JSON.stringify(propagated(identity, propagation)) : null;
+function metaJson(facts: RequestFacts, { policy, assertions }: Route, identity: Identity): string | null {
+  const propagation = policy.identityPropagation;
+  if (identity.kind !== 'user' || !propagation) return null;
+  const assertion = assertions && { assertion: assertions.sign(assertions.claims(identity, facts.method)) };
+  return JSON.stringify({ ...propagated(identity, propagation), ...assertion });
+}
+
+/** Where the body is edited after `Check`, the header's assertion is made again over what the backend gets. */
+function assertionPlan(
+  facts: RequestFacts,
+  { policy, assertions, metaKey }: Route,
+  identity: Identity,
+): Pick<Plan, 'assertion'> {
+  const sign = policy.identityPropagation?.sign ?? 'none';
+  if (!assertions?.header || sign === 'none' || metaKey === undefined || identity.kind !== 'user') return {};
+  return { assertion: { header: assertions.header, sign, claims: assertions.claims(identity, facts.method) } };
 }

@@ -6,6 +6,7 @@ import type { Tools } from '../core/ports.ts';
 import { type Reason, type Refusal, WIRE } from '../core/refusal.ts';
 import { challengeText } from '../mcp/challenge.ts';
 import { decidesOnBody, editedMetaKey, type RoutePolicy } from '../policy/route-policy.ts';
+import { type AssertionParts, type Assertions, prepareAssertions } from '../propagation/assertion.ts';
 import { prepareClientHeaders, type StripClientHeaders } from '../propagation/client-headers.ts';
 import { prepareForwardedUser } from '../propagation/forwarded-user.ts';
 import { prepareHeaderForward } from '../propagation/header-forward.ts';
@@ -27,6 +28,7 @@ export interface Route {
   readonly strategy: OutgoingStrategy;
   readonly stripClientHeaders: StripClientHeaders;
   readonly headerForward: readonly HeaderPair[];
+  readonly assertions: Assertions | undefined;
   readonly forwardUser: ((user: User) => HeaderPair[]) | undefined;
   readonly challenges: (refusal: Refusal) => readonly string[];
   readonly count: CountDecision;
@@ -35,6 +37,7 @@ export interface Route {
 export interface RouteParts {
   readonly methods: ReadonlyMap<string, IncomingMethod>;
   readonly strategies: StrategyParts;
+  readonly assertions: AssertionParts;
   readonly tools: Tools;
 }
 
@@ -60,6 +63,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: bo
     stripClientHeaders: prepareClientHeaders(policy.passthroughHeaders),
     headerForward: prepareHeaderForward(policy.headerForward, parts.strategies.secrets),
     forwardUser: propagation && propagation.mode !== 'meta' ? prepareForwardedUser(propagation) : undefined,
+    assertions: propagation && prepareAssertions(propagation, policy, parts.assertions),
     challenges: prepareChallenges(policy, methods),
     count: countDecisions(parts.tools.metrics, policy.backend, policy.outgoingAuth.type),
   };

@@ -1,10 +1,12 @@
-import type { Log } from '../core/ports.ts';
+import type { Tools } from '../core/ports.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Refresher } from '../upstream/refresher.ts';
+import { type AwsSts, createAwsSts } from './aws-sts.ts';
 import { createClaimInjection } from './claim-injection.ts';
 import { createHeaderInjection } from './header-injection.ts';
 import type { OutgoingAuth } from './schema.ts';
 import type { OutgoingStrategy } from './strategy.ts';
+import { createTokenExchange, type TokenExchanges } from './token-exchange.ts';
 import { createUnauthenticated } from './unauthenticated.ts';
 import { createUpstreamInject } from './upstream-inject.ts';
 
@@ -13,7 +15,9 @@ export interface StrategyParts {
   readonly secrets: ReadonlyMap<string, Secret>;
   /** Undefined where no upstream providers are configured. */
   readonly refresher: Refresher | undefined;
-  readonly log: Log;
+  readonly exchanges: TokenExchanges;
+  readonly aws: AwsSts;
+  readonly tools: Tools;
 }
 
 /** One line per strategy; the config word is the file name. */
@@ -26,8 +30,10 @@ export function createStrategy(policy: OutgoingAuth, parts: StrategyParts): Outg
     case 'claim_injection':
       return createClaimInjection(policy);
     case 'upstream_inject':
-      return createUpstreamInject(policy, parts.refresher, parts.log);
+      return createUpstreamInject(policy, parts.refresher, parts.tools.log);
+    case 'token_exchange':
+      return createTokenExchange(policy, parts.exchanges, parts.refresher, parts.tools);
     default:
-      throw new Error(`the strategy ${policy.type} is not available in this version`);
+      return createAwsSts(policy, parts.aws, parts.refresher, parts.tools);
   }
 }

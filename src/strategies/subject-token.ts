@@ -12,7 +12,7 @@ export interface Subject {
   readonly kind: 'subject';
   readonly user: User;
   readonly token: Secret;
-  /** Seconds since the epoch; nothing that is made from the token is used for longer. Undefined where nobody said. */
+  /** End of its life in seconds since the epoch. Undefined for tokens of accounts, which the refresher looks after. */
   readonly expiresAt: number | undefined;
   /** Where it comes from: no two methods or providers have the same text. */
   readonly source: string;

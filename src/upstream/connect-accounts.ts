@@ -1,3 +1,4 @@
+import type { Clock } from '../core/ports.ts';
 import { covers } from './grant-life.ts';
 import type { UserKey } from './connect-state.ts';
 import type { Provider } from './provider.ts';
@@ -42,7 +43,7 @@ export interface ConnectedAccountsParts {
   readonly providers: ReadonlyMap<string, Provider>;
   /** Told after every change, so that nothing in memory outlives it. */
   readonly onChanged: (key: GrantKey) => void;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
 }
 
 /** For all calls of one disconnect to the provider, in milliseconds. */
@@ -51,7 +52,7 @@ const REVOCATION_LIMIT_MS = 5_000;
 const MAX_ROUNDS = 3;
 
 export function createConnectedAccounts(parts: ConnectedAccountsParts): ConnectedAccounts {
-  const { vault, providers, onChanged, nowMs } = parts;
+  const { vault, providers, onChanged, clock } = parts;
   const keyOf = ({ issuer, subject }: UserKey, provider: string): GrantKey => ({ issuer, subject, provider });
 
   const find = async (user: UserKey, provider: string, signal: AbortSignal): Promise<Account> => {
@@ -59,7 +60,7 @@ export function createConnectedAccounts(parts: ConnectedAccountsParts): Connecte
     if (grant === 'unreadable') return { provider, kind: 'unreadable' };
     if (!grant) return { provider, kind: 'missing' };
     const { connectedAtMs: sinceMs, scopes, refreshedAtMs } = grant;
-    const ended = endOf(grant, providers.get(provider)?.scopes ?? [], nowMs());
+    const ended = endOf(grant, providers.get(provider)?.scopes ?? [], clock.nowMs());
     return { provider, kind: 'connected', sinceMs, scopes, refreshedAtMs, ended };
   };
 

@@ -127,11 +127,7 @@ export function createLogin(config: LoginConfig, tools: Tools, egress: Egress): 
 }
 
 /** Undefined when the claim that names people is missing or no usable text. */
-function personOf(
-  claims: Readonly<Record<string, unknown>>,
-  issuer: string,
-  subjectClaim: string,
-): Person | undefined {
+function personOf(claims: Readonly<Record<string, unknown>>, issuer: string, subjectClaim: string): Person | undefined {
   const subject = claimAt(claims, subjectClaim);
   if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_LENGTH || !subject.isWellFormed())
     return undefined;

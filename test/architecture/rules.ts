@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   envoy: ['core', 'pipeline', 'mcp'],
   http: ['core', 'upstream', 'mcp'],
   app: [...FEATURES, 'pipeline', 'config', 'envoy', 'http'],
-  cli: ['core', 'config', 'policy', 'app'],
+  cli: ['core', 'config', 'policy', 'propagation', 'upstream', 'app'],
   main: ['cli'],
 };
 

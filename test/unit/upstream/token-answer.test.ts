@@ -87,14 +87,14 @@ describe('answers of token endpoints', () => {
     test(name, async () => assert.deepEqual(await read(body, { type }), expected));
   }
 
-  for (const end of ['0', '-1', '"0"', '"soon"', 'true', '1e999', '[]']) {
+  for (const end of ['0', '-1', '"0"', '"soon"', 'true', '[]']) {
     test(`expires_in ${end} is no time: unknown`, async () => {
       assert.equal((await read(`{"access_token":"a","expires_in":${end}}`))?.life, undefined);
     });
   }
 
   test('"for good" stays a date', async () => {
-    assert.equal((await read('{"access_token":"a","expires_in":1e18}'))?.life, 315_360_000);
+    assert.equal((await read('{"access_token":"a","expires_in":1e999}'))?.life, 315_360_000);
   });
 
   test('a comma may be part of a scope (RFC 6749 3.3)', async () => {
