@@ -54,7 +54,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: bo
   const propagation = policy.identityPropagation;
   return {
     policy,
-    authenticate: createChain(methods, policy.resource),
+    authenticate: createChain(methods, policy.resource, parts.tools.log),
     toolRule: prepareTools(policy.tools),
     decidesOnBody: decidesOnBody(policy),
     metaKey: editedMetaKey(policy),

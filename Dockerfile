@@ -1,0 +1,46 @@
+# The service, and as a second target the parts of the demo:
+#   docker build -t envoy-mcp-identity .
+#   docker build -t envoy-mcp-identity-demo --target demo .
+# To pin the base by digest: --build-arg NODE_IMAGE=node:24-bookworm-slim@sha256:…
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Exactly what the lock file says, its hashes checked; no package runs code while it is installed.
+RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN npm run build
+
+# Identity provider and MCP servers to try the service with (docker-compose.yml); nothing of it belongs in production.
+FROM build AS demo
+ENV NODE_ENV=production
+COPY demo demo
+COPY envoy envoy
+COPY deploy deploy
+# Volumes mounted here for the first time belong to the user who writes into them.
+RUN install -d -o node -g node /config /keys
+USER node
+ENTRYPOINT ["node"]
+
+FROM ${NODE_IMAGE} AS service
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json LICENSE ./
+COPY proto proto
+COPY deploy/healthcheck.mjs deploy/healthcheck.mjs
+# uid 1000. The service writes nothing below /app: the root file system may be read-only.
+USER node
+# HEALTH_URL: where `server.admin` listens, when not at its default.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["node", "deploy/healthcheck.mjs"]
+# No shell between the container and the process: signals arrive, and none has to be in the image.
+ENTRYPOINT ["node", "dist/main.js"]
+CMD ["serve", "--config", "/config/sidecar.yaml"]
