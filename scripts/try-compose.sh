@@ -30,7 +30,7 @@ ok() { echo "ok: $*"; }
 # call STATUS [curl arguments…]: one request, whose status must be that; headers and body stay in $answer.
 call() {
   local wanted=$1 got; shift
-  got=$(curl --silent --show-error --max-time 20 -o "$answer/body" -D "$answer/headers" -w '%{http_code}' "$@")
+  got=$(curl --silent --show-error --max-time 20 -o "$answer/body" -D "$answer/headers" -w '%{http_code}' "$@") || fail "no answer from ${*: -1}"
   [ "$got" = "$wanted" ] || fail "status $got instead of $wanted for: ${*: -1}"
 }
 # whoami STATUS [curl arguments…]: the tool that tells what reached the backend, as a client of 2026-07-28 calls it.

@@ -167,7 +167,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     ],
     log,
   );
-  for (const method of methods.values()) method.warm?.();
+  for (const method of methods.values()) void method.warm?.();
   await envoy.watch();
   health.set(undefined);
   const addresses = { grpc: grpc.address, http: http.address, admin: admin.address };

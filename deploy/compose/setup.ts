@@ -1,15 +1,17 @@
-// node deploy/compose/setup.ts, the service `setup` of docker-compose.yml: writes the configuration to /config, and at
-// the first start the keys to /keys. Runs before everything else and ends.
+// node deploy/compose/setup.ts CONFIG KEYS, the service `setup` of docker-compose.yml: writes the configuration into the
+// folder CONFIG, and at the first start keys into the folder KEYS. Runs before everything else and ends.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { envoyForContainer, publishedPorts, sidecarForContainer } from './templates.ts';
 
+const [configFolder, keyFolder] = process.argv.slice(2);
+if (configFolder === undefined || keyFolder === undefined) throw new Error('name two folders: CONFIG and KEYS');
 const root = join(import.meta.dirname, '../..');
 const ports = publishedPorts(process.env);
 
 // World-readable: Envoy runs as a user of its own.
-const publish = (name: string, text: string) => writeFile(join('/config', name), text, { mode: 0o644 });
+const publish = (name: string, text: string) => writeFile(join(configFolder, name), text, { mode: 0o644 });
 await publish('envoy.yaml', envoyForContainer(await readFile(join(root, 'envoy/envoy.yaml'), 'utf8'), ports));
 await publish(
   'sidecar.yaml',
@@ -27,10 +29,12 @@ const keys: Record<string, () => string> = {
 for (const [name, make] of Object.entries(keys)) {
   try {
     // What is sealed in Redis and in sessions stays readable over restarts, so a key that is there is kept.
-    await writeFile(join('/keys', name), make(), { mode: 0o600, flag: 'wx' });
-    console.log(`made /keys/${name}`);
+    await writeFile(join(keyFolder, name), make(), { mode: 0o600, flag: 'wx' });
+    console.log(`made ${join(keyFolder, name)}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
-console.log(`configured for http://127.0.0.1:${ports.envoy}, identity provider http://127.0.0.1:${ports.identityProvider}`);
+console.log(
+  `configured for http://127.0.0.1:${ports.envoy}, identity provider http://127.0.0.1:${ports.identityProvider}`,
+);

@@ -18,7 +18,8 @@ export function publishedPorts(env: Readonly<Record<string, string | undefined>>
   const port = (name: string, fallback: number): number => {
     const text = env[name] ?? '';
     const value = text === '' ? fallback : Number(text);
-    if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new Error(`${name} is "${text}", which is no port`);
+    if (!Number.isInteger(value) || value < 1 || value > 65_535)
+      throw new Error(`${name} is "${text}", which is no port`);
     return value;
   };
   return { envoy: port('ENVOY_PORT', 10_000), identityProvider: port('IDP_PORT', 9400) };

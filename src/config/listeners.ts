@@ -3,19 +3,19 @@ import { isLoopback } from '../core/scalars.ts';
 import { sameHost } from '../policy/envoy-config/clusters.ts';
 import type { Config } from './schema.ts';
 
-export type Address =
+type Address =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** Takes `unix:/path`, `host:port` or `[v6]:port` apart; the host comes without brackets. */
-export function parseAddress(text: string): Address {
+function parseAddress(text: string): Address {
   if (text.startsWith('unix:')) return { kind: 'unix', path: text.slice('unix:'.length) };
   const colon = text.lastIndexOf(':');
   return { kind: 'tcp', host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }
 
 /** True when only this machine can reach `address`. */
-export function isLocal(address: Address): boolean {
+function isLocal(address: Address): boolean {
   return address.kind === 'unix' || address.host === '::1' || isLoopback(address.host);
 }
 

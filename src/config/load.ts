@@ -52,7 +52,7 @@ export function loadConfig(file: string, env: Readonly<Record<string, string | u
 }
 
 /** Adds file and line to problems that know their path. */
-export function placed(problems: readonly Problem[], document: SourceDocument): Problem[] {
+function placed(problems: readonly Problem[], document: SourceDocument): Problem[] {
   return problems.map((problem) => {
     const line = document.lineOf(problem.path);
     return { ...problem, file: document.file, ...(line === undefined ? {} : { line }) };

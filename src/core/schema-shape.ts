@@ -42,7 +42,7 @@ function child(schema: z.core.$ZodType, key: string | number): z.core.$ZodType |
 }
 
 /** The schemas that may stand at `path`; `data` decides between variants. */
-export function schemasAt(schema: z.core.$ZodType, path: Path, data: unknown): z.core.$ZodType[] {
+function schemasAt(schema: z.core.$ZodType, path: Path, data: unknown): z.core.$ZodType[] {
   let found = [schema];
   let value = data;
   for (const key of path) {

@@ -27,7 +27,11 @@ const KNOWN = new Set(['', 'envoy.service.auth.v3.Authorization', 'envoy.service
 
 /** `grpc.health.v1.Health`: Check and Watch follow readiness. */
 export function createHealthService(protoFolder: string, readiness: Readiness): HealthService {
-  const definitions = loadSync('grpc/health/v1/health.proto', { includeDirs: [protoFolder], enums: String });
+  const definitions = loadSync('grpc/health/v1/health.proto', {
+    includeDirs: [protoFolder],
+    enums: String,
+    defaults: true, // proto3: whoever asks for the empty name sends no field at all, as Envoy does
+  });
   const serving = (): Serving => (readiness.ready ? 'SERVING' : 'NOT_SERVING');
   return {
     register(server) {

@@ -58,7 +58,7 @@ export function editedMetaKey(policy: RoutePolicy): string | undefined {
 }
 
 /** True when the strategy uses the user's own token at an upstream provider, so that an account must be connected. */
-export function usesUpstreamToken({ outgoingAuth }: RoutePolicy): boolean {
+function usesUpstreamToken({ outgoingAuth }: RoutePolicy): boolean {
   if (outgoingAuth.type === 'token_exchange') return outgoingAuth.tokenExchange.subjectProviderName !== undefined;
   if (outgoingAuth.type === 'aws_sts') return outgoingAuth.awsSts.subjectProviderName !== undefined;
   return outgoingAuth.type === 'upstream_inject';

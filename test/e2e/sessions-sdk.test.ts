@@ -38,19 +38,19 @@ describe('sessions with the official SDKs', () => {
   const rawIds = () => [...new Set(seen.flatMap(({ headers }) => headers['mcp-session-id'] ?? []))] as string[];
   /** Nothing of an attempt may reach a backend, and the client hears 404, so that it starts anew. */
   const isUnknown = async (attempt: () => Promise<unknown>, statuses: () => readonly number[]): Promise<void> => {
-    const before = seen.length;
+    // The clients' own GET streams come when they like.
+    const calls = () =>
+      seen.filter(({ headers, body }) => body.includes('tools/call') || headers['x-user-sub'] === 'mallory').length;
+    const before = calls();
     await assert.rejects(attempt());
     assert.equal(statuses().at(-1), 404);
-    assert.equal(seen.length, before);
+    assert.equal(calls(), before);
   };
 
   before(async () => {
     issuer = await startIssuer();
     const onRequest = (headers: IncomingHttpHeaders, body: string) => void seen.push({ headers, body });
-    backends.push(
-      await startLegacyBackend({ port: 0, onRequest }),
-      await startModernBackend({ port: 0, onRequest }),
-    );
+    backends.push(await startLegacyBackend({ port: 0, onRequest }), await startModernBackend({ port: 0, onRequest }));
     const route = (origin: string, name: Route, session: object) => ({
       prefix: `/${name}/mcp`,
       rewrite: '/mcp',
@@ -102,8 +102,9 @@ describe('sessions with the official SDKs', () => {
         const bob = await open(connect, 'bob');
         const decidedBefore = stack.services.map((service) => service.stdout.length);
         for (let i = 0; i < 4; i++) {
-          assert.match(await alice.call('whoami'), /^x-user-sub: alice$/m);
-          assert.match(await bob.call('whoami'), /^x-user-sub: bob$/m);
+          const [toAlice, toBob] = await Promise.all([alice.call('whoami'), bob.call('whoami')]);
+          assert.match(toAlice, /^x-user-sub: alice$/m);
+          assert.match(toBob, /^x-user-sub: bob$/m);
         }
         assert.notEqual(alice.sessionId(), bob.sessionId());
         assert.equal(rawIds().length, 2);
@@ -128,8 +129,14 @@ describe('sessions with the official SDKs', () => {
               }),
             });
             clients.push(thief);
-            await isUnknown(() => thief.call('whoami'), () => thief.statuses);
-            await isUnknown(() => thief.terminate(), () => thief.statuses);
+            await isUnknown(
+              () => thief.call('whoami'),
+              () => thief.statuses,
+            );
+            await isUnknown(
+              () => thief.terminate(),
+              () => thief.statuses,
+            );
           }
         }
         assert.match(await alice.call('whoami'), /^x-user-sub: alice$/m, 'the session itself is unharmed');
@@ -140,7 +147,10 @@ describe('sessions with the official SDKs', () => {
         const [sessionId] = rawIds() as [string];
         const client = await connect(urlOf('bound'), { sessionId, headers: () => bearer('bound', 'alice') });
         clients.push(client);
-        await isUnknown(() => client.call('whoami'), () => client.statuses);
+        await isUnknown(
+          () => client.call('whoami'),
+          () => client.statuses,
+        );
       });
 
       it('a renewed token goes on in the same session, and its fresh claims arrive (R8, R14)', async () => {
@@ -212,12 +222,13 @@ describe('sessions with the official SDKs', () => {
   describe('client and server of SDK 2.x, revision 2026-07-28', () => {
     const connect = connectModern({ pin: '2026-07-28' });
 
-    it('two users at once, on either replica, each itself, without any session', async () => {
+    it('two users at once, each itself, without any session', async () => {
       const alice = await open(connect, 'alice', 'modern');
       const bob = await open(connect, 'bob', 'modern');
       for (let i = 0; i < 4; i++) {
-        assert.match(await alice.call('whoami'), /^x-user-sub: alice$/m);
-        assert.match(await bob.call('whoami'), /^x-user-sub: bob$/m);
+        const [toAlice, toBob] = await Promise.all([alice.call('whoami'), bob.call('whoami')]);
+        assert.match(toAlice, /^x-user-sub: alice$/m);
+        assert.match(toBob, /^x-user-sub: bob$/m);
       }
       assert.deepEqual(rawIds(), []);
     });
@@ -230,10 +241,8 @@ describe('sessions with the official SDKs', () => {
           const statuses: number[] = [];
           const thief = () =>
             connect(urlOf(route), {
+              statuses,
               headers: async () => ({ ...(await bearer(route, 'mallory')), 'mcp-session-id': id }),
-            }).catch((error: unknown) => {
-              statuses.push(Number(/\b4\d\d\b/.exec(String(error))?.[0] ?? 404));
-              throw error;
             });
           await isUnknown(thief, () => statuses);
         }
@@ -247,20 +256,25 @@ describe('sessions with the official SDKs', () => {
       await stack.restartService(index);
       await bothDecide();
     };
-    /** Envoy has found every replica again; calls without a token do for that. */
+    /**
+     * Envoy has found every replica again; calls without a token do for that. Two at once: one after the other, Check
+     * and Process of each would take turns, and one replica would never decide.
+     */
     const bothDecide = async (): Promise<void> => {
       const lengths = () => stack.services.map((service) => service.stdout.length);
       const before = lengths();
       const deadline = Date.now() + 15_000;
       for (;;) {
-        await (await fetch(urlOf('bound'), { method: 'POST' })).text();
+        await Promise.all([0, 1].map(async () => (await fetch(urlOf('bound'), { method: 'POST' })).text()));
         if (lengths().every((length, i) => length > before[i]!)) return;
         assert.ok(Date.now() < deadline, 'Envoy does not use both replicas');
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     };
     const worksOn = async (client: SdkClient): Promise<void> => {
-      for (let i = 0; i < 6; i++) assert.match(await client.call('whoami'), /^x-user-sub: alice$/m);
+      for (let i = 0; i < 3; i++)
+        for (const text of await Promise.all([client.call('whoami'), client.call('whoami')]))
+          assert.match(text, /^x-user-sub: alice$/m);
     };
 
     it('a session outlives every replica it has seen', async () => {
@@ -288,8 +302,14 @@ describe('sessions with the official SDKs', () => {
       const fresh = await open(connectLegacy, 'alice');
       await worksOn(betweenTimes);
       await everywhere([K2], () => worksOn(fresh));
-      await isUnknown(() => old.call('whoami'), () => old.statuses);
-      await isUnknown(() => betweenTimes.call('whoami'), () => betweenTimes.statuses);
+      await isUnknown(
+        () => old.call('whoami'),
+        () => old.statuses,
+      );
+      await isUnknown(
+        () => betweenTimes.call('whoami'),
+        () => betweenTimes.statuses,
+      );
     });
 
     it('a session older than maxAge is unknown', async () => {
@@ -297,7 +317,10 @@ describe('sessions with the official SDKs', () => {
       await worksOn(client);
       config['session'] = { keys: [K2], maxAge: '1ms' };
       for (const index of [0, 1]) await restart(index);
-      await isUnknown(() => client.call('whoami'), () => client.statuses);
+      await isUnknown(
+        () => client.call('whoami'),
+        () => client.statuses,
+      );
     });
   });
 });

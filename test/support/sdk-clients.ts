@@ -24,6 +24,8 @@ export interface SdkOptions {
   readonly headers: () => Promise<Record<string, string | undefined>>;
   /** Goes on with this session instead of opening one. */
   readonly sessionId?: string;
+  /** Where the statuses go, for a client that may not even come to be. */
+  readonly statuses?: number[];
 }
 
 export type Connect = (url: string, options: SdkOptions) => Promise<SdkClient>;
@@ -39,7 +41,7 @@ export const connectLegacy: Connect = async (url, options) => {
   const client = new LegacyClient(ABOUT);
   const transport = new LegacyTransport(new URL(url), { fetch, ...(sessionId === undefined ? {} : { sessionId }) });
   if (sessionId !== undefined) transport.setProtocolVersion(REVISION);
-  await client.connect(transport as Parameters<LegacyClient['connect']>[0]);
+  await client.connect(transport);
   return {
     statuses,
     call: async (tool) => textOf((await client.callTool({ name: tool, arguments: {} })).content),
@@ -71,7 +73,7 @@ export const connectModern =
   };
 
 function watchedFetch(options: SdkOptions) {
-  const statuses: number[] = [];
+  const { statuses = [] } = options;
   return {
     statuses,
     fetch: async (url: string | URL, init: RequestInit = {}): Promise<Response> => {

@@ -32,6 +32,10 @@ export class WebBrowser {
     return this.#load('GET', url, headers);
   }
 
+  async head(url: string): Promise<Loaded> {
+    return this.#load('HEAD', url, {});
+  }
+
   async post(
     url: string,
     fields: Readonly<Record<string, string>>,
@@ -45,8 +49,12 @@ export class WebBrowser {
     let current = answer;
     for (let hops = 0; hops < 15; hops++) {
       const next = leadsTo(current);
-      if (next === undefined || stop(next)) return current;
-      current = await this.get(next);
+      if (next !== undefined && stop(next)) return current;
+      // The one script that oidc-provider's pages have.
+      const submits = current.body.includes('document.forms[0].submit()') ? current.forms[0] : undefined;
+      if (next !== undefined) current = await this.get(next);
+      else if (submits) current = await this.press(current, submits.button);
+      else return current;
     }
     throw new Error(`no end of redirects at ${current.url}`);
   }
@@ -133,10 +141,9 @@ function formsIn(page: string): PageForm[] {
   return [...page.matchAll(/<form([^>]*)>([\s\S]*?)<\/form>/g)].flatMap(([, attributes = '', inside = '']) => {
     const action = unescaped(/action="([^"]*)"/.exec(attributes)?.[1] ?? '');
     const fields = Object.fromEntries(
-      [...inside.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)">/g)].map(([, name = '', value = '']) => [
-        unescaped(name),
-        unescaped(value),
-      ]),
+      [...inside.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"\/?>/g)].map(
+        ([, name = '', value = '']) => [unescaped(name), unescaped(value)],
+      ),
     );
     return [...inside.matchAll(/<button([^>]*)>([\s\S]*?)<\/button>/g)].map(([, attribute = '', label = '']) => {
       const name = / name="([^"]*)"/.exec(attribute)?.[1];

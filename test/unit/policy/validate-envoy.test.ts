@@ -66,7 +66,7 @@ describe('overrides', () => {
     const found = codes(
       (e) => (e.route('claims').typed_per_filter_config = { [AUTHZ]: { '@type': FILTER_CONFIG, config: off } }),
     );
-    assert.match(found.join(), /^V-25 [^,]*disabled for it \(route claims\)$/);
+    assert.match(found.join('\n'), /^V-25 .*disabled for it \(route claims\)$/);
   });
 
   test('the name of the filter is what counts, not its type', () => {
@@ -220,7 +220,7 @@ describe('proofs', () => {
     ['one of its routes comes first and has no ext_proc', (e) => e.virtualHost.routes.unshift(second(e))],
   ];
   for (const [name, change] of unproved)
-    test(`not when ${name}`, () => assert.deepEqual(proofs(change).get(github), { extProc: false }));
+    test(`not when ${name}`, () => assert.equal(proofs(change).get(github)?.extProc, false));
 });
 
 test('10,000 routes with policies of their own', () => {
