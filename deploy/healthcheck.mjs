@@ -7,11 +7,15 @@ const targets = process.argv.slice(2);
 if (targets.length === 0) targets.push(process.env['HEALTH_URL'] ?? 'http://127.0.0.1:9193/readyz');
 
 /** @param {string} target */
-async function probe(target) {
+function probe(target) {
   const url = new URL(target);
-  if (url.protocol === 'tcp:') return reach(url.hostname, Number(url.port));
+  return url.protocol === 'tcp:' ? reach(url.hostname, Number(url.port)) : ask(url);
+}
+
+/** @param {URL} url */
+async function ask(url) {
   const answer = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS) });
-  if (answer.status !== 200) throw new Error(`${target}: ${answer.status} ${await answer.text()}`);
+  if (answer.status !== 200) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
 }
 
 /**

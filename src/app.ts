@@ -13,6 +13,7 @@ import { createProcess } from './envoy/ext-proc.ts';
 import { createHealthService } from './envoy/health.ts';
 import { startGrpc } from './envoy/server.ts';
 import { adminRoutes } from './http/admin-routes.ts';
+import { connectRoutes } from './http/connect-routes.ts';
 import { jwksRoute, metadataRoutes } from './http/metadata-routes.ts';
 import { startHttp } from './http/server.ts';
 import { ResourceDirectory } from './mcp/resource-metadata.ts';
@@ -33,6 +34,8 @@ import { TokenExchanges } from './strategies/token-exchange.ts';
 import { refusedToken } from './strategies/upstream-inject.ts';
 import { openAccounts } from './upstream/accounts.ts';
 import { createSigners } from './propagation/signers.ts';
+import { cookieSealKeys } from './upstream/connect-keys.ts';
+import { createLogin } from './upstream/login.ts';
 import { connectLink, createTickets } from './upstream/ticket.ts';
 
 /** The running service. */
@@ -152,9 +155,26 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     },
     log,
   );
+  const { login, cookieKeys } = config.connect;
+  const connectPages =
+    accounts && login
+      ? [
+          connectRoutes({
+            publicUrl: config.publicUrl,
+            login: createLogin(login, tools, egress),
+            providers: accounts.providers,
+            vault: accounts.vault,
+            tickets,
+            cookieKeys: firstOf(cookieSealKeys(cookieKeys), vaultKeys),
+            onGrantChanged: (key) => accounts.refresher.forget(key),
+            audit,
+            tools,
+          }),
+        ]
+      : [];
   const http = await startHttp(
     config.server.http,
-    [metadataRoutes(directory), jwksRoute(signers.publicKeys), jwksRoute(signers.publicKeys)],
+    [metadataRoutes(directory), jwksRoute(signers.publicKeys), ...connectPages],
     log,
   );
   const admin = await startHttp(

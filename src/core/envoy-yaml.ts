@@ -2,7 +2,7 @@ import type { ScalarTag } from 'yaml';
 
 /**
  * How Envoy reads plain scalars (yaml-cpp, then google.protobuf.Value; tried on 1.40, covered by
- * test/e2e/envoy-facts.test.ts): `yes` and `on` are booleans, `017` is octal, integers beyond 32 bits and every
+ * test/config/envoy.test.ts): `yes` and `on` are booleans, `017` is octal, integers beyond 32 bits and every
  * number with a point stay texts. A policy read otherwise would not be the one that the route carries.
  */
 export const envoyScalars: ScalarTag[] = [

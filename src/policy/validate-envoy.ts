@@ -61,7 +61,7 @@ export function validateEnvoy(model: EnvoyModel, world: World, limits: Limits): 
   const proofs = new Map<string, Proof>();
   for (const route of model.routes) {
     const filters = own.get(route.connections) as OwnFilters;
-    const { authz, proc } = filtersOn(route, filters, model, limits);
+    const { authz, proc } = filtersOn(route, filters);
     findings.push(...policyMissing(route, authz));
     if (!route.policy.there) continue;
     const { canonical, shape, problems } = judged.look(route.policy.value);

@@ -35,24 +35,25 @@ export interface ConnectedAccounts {
   find(user: UserKey, provider: string, signal: AbortSignal): Promise<Account>;
   connect(user: UserKey, provider: string, content: GrantContent, signal: AbortSignal): Promise<void>;
   /** Revokes at the provider, then deletes; a provider that does not revoke keeps nothing here alive. */
-  disconnect(user: UserKey, provider: Provider): Promise<Disconnected>;
+  disconnect(user: UserKey, provider: Pick<Provider, 'name' | 'revoke'>): Promise<Disconnected>;
 }
 
 export interface ConnectedAccountsParts {
   readonly vault: Vault;
-  readonly providers: ReadonlyMap<string, Provider>;
+  readonly providers: ReadonlyMap<string, Pick<Provider, 'scopes'>>;
   /** Told after every change, so that nothing in memory outlives it. */
   readonly onChanged: (key: GrantKey) => void;
   readonly clock: Clock;
+  /** For all calls of one disconnect to the provider. */
+  readonly revocationLimitMs?: number;
 }
 
-/** For all calls of one disconnect to the provider, in milliseconds. */
 const REVOCATION_LIMIT_MS = 5_000;
 /** A refresh may store a newer grant between our look and our deletion; then that one is revoked too. */
 const MAX_ROUNDS = 3;
 
 export function createConnectedAccounts(parts: ConnectedAccountsParts): ConnectedAccounts {
-  const { vault, providers, onChanged, clock } = parts;
+  const { vault, providers, onChanged, clock, revocationLimitMs = REVOCATION_LIMIT_MS } = parts;
   const keyOf = ({ issuer, subject }: UserKey, provider: string): GrantKey => ({ issuer, subject, provider });
 
   const find = async (user: UserKey, provider: string, signal: AbortSignal): Promise<Account> => {
@@ -80,7 +81,7 @@ export function createConnectedAccounts(parts: ConnectedAccountsParts): Connecte
 
     async disconnect(user, provider) {
       const key = keyOf(user, provider.name);
-      const limit = AbortSignal.timeout(REVOCATION_LIMIT_MS);
+      const limit = AbortSignal.timeout(revocationLimitMs);
       let revocation: Disconnected['revocation'] = 'none';
       try {
         for (let round = 0; round < MAX_ROUNDS; round++) {

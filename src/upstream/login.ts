@@ -3,8 +3,6 @@ import {
   authorizationCodeGrantRequest,
   customFetch,
   getValidatedIdTokenClaims,
-  jwksCache,
-  type JWKSCacheInput,
   processAuthorizationCodeResponse,
   validateApplicationLevelSignature,
   validateAuthResponse,
@@ -63,7 +61,6 @@ export function createLogin(config: LoginConfig, tools: Tools, egress: Egress): 
   const metadata = new ProviderMetadata({ issuer }, egress.for('discovery'), tools.clock);
   const fetchToken = egress.for('login_token');
   const fetchKeys = egress.for('login_keys');
-  const keys: JWKSCacheInput = {};
   // OpenID Connect Core 3.1.2.1: without it there is no ID token.
   const scopes = config.scopes.includes('openid') ? config.scopes : ['openid', ...config.scopes];
 
@@ -109,11 +106,11 @@ export function createLogin(config: LoginConfig, tools: Tools, egress: Egress): 
           expectedNonce: nonce,
           requireIdToken: true,
         });
-        // OpenID Connect Core 3.1.3.7 item 6 lets TLS stand in for the signature; who a person is deserves both.
-        await validateApplicationLevelSignature(server, response, {
+        // OpenID Connect Core 3.1.3.7 item 6 lets TLS stand in for the signature; who a person is deserves both. A copy,
+        // because the library remembers keys by object, for a minute even when they have changed: sign-ins are rare.
+        await validateApplicationLevelSignature({ ...server }, response, {
           [customFetch]: fetchKeys,
           [allowInsecureRequests]: true,
-          [jwksCache]: keys,
           signal,
         });
         const person = personOf(getValidatedIdTokenClaims(answer) ?? {}, issuer, subjectClaim);

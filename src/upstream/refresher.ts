@@ -13,8 +13,8 @@ import {
   type RefreshLimits,
 } from './refresh-grant.ts';
 import { RefreshReport } from './refresh-report.ts';
-import { judge, makeDo, NEVER, REVOKED, type Unavailable, type UpstreamAnswer } from './upstream-answer.ts';
-import { VaultError } from './vault/vault-error.ts';
+import { judge, makeDo, NEVER, REVOKED, type UpstreamAnswer } from './upstream-answer.ts';
+import { VaultTrouble } from './vault-trouble.ts';
 import type { GrantKey, Vault } from './vault/vault.ts';
 
 export interface Refresher {
@@ -99,8 +99,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const closing = new AbortController();
   /** Changes when something is forgotten: what was read before may be out of date and is not kept. */
   let epoch = 0;
-  /** `performance.now()` */
-  let vaultFailedMs = Number.NEGATIVE_INFINITY;
+  const trouble = new VaultTrouble(log, clock);
   const sweeper = setInterval(() => opened.sweep(clock.nowMs()), SWEEP_EVERY_MS);
   sweeper.unref();
 
@@ -130,7 +129,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
           limits,
           log,
           clock,
-          vaultFailedMs,
+          vaultFailedMs: trouble.failedMs,
           waited: (ms) => report.waited(ms),
           closing: closing.signal,
         },
@@ -155,7 +154,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const settle = (name: string, { refreshBeforeMs }: Provider, end: RefreshEnd): OpenedGrant | undefined => {
     const nowMs = clock.nowMs();
     if (end.kind === 'failed') {
-      if (end.reason === 'vault_unavailable') vaultFailedMs = performance.now();
+      if (end.reason === 'vault_unavailable') trouble.noted();
       else if (end.reason !== 'busy') backOff.fail(name, nowMs, end.reason, end.retryAfterSeconds);
       return undefined;
     }
@@ -190,16 +189,6 @@ export function createRefresher(parts: RefresherParts): Refresher {
     });
   };
 
-  const vaultTrouble = (error: unknown): Unavailable => {
-    if (!(error instanceof VaultError)) throw error;
-    if (error.code === 'unavailable') {
-      vaultFailedMs = performance.now();
-      return { kind: 'unavailable', reason: 'vault_unavailable', retryAfterSeconds: 1 };
-    }
-    log.error('a grant cannot be opened', { error: error.message });
-    return { kind: 'unavailable', reason: 'grant_unreadable', retryAfterSeconds: 60 };
-  };
-
   return {
     knows: (provider) => upstreams.has(provider),
 
@@ -216,7 +205,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
       }
       return look(place, signal).then(
         (found) => (found ? answer(place, found, clock.nowMs(), signal) : NEVER),
-        vaultTrouble,
+        (error: unknown) => trouble.answer(error),
       );
     },
 

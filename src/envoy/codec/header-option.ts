@@ -20,7 +20,7 @@ const OVERWRITE_IF_EXISTS_OR_ADD = 2;
  * Writes a HeaderValueOption for ext_authz, which reads `value` only. That is a proto3 string: bytes above 0x7f have
  * to be UTF-8, or Envoy drops the whole message.
  *
- * @throws EncodeError; in a denial Envoy would write CR LF through to the client (covered by header-option.test.ts)
+ * @throws EncodeError; in a denial Envoy would write CR LF through to the client (covered by test/e2e/envoy-facts.test.ts)
  */
 export function writeAuthzHeader(writer: WireWriter, field: number, [name, value]: HeaderPair): void {
   checkHeaderName(name);

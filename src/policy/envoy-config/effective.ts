@@ -82,9 +82,3 @@ const SERVICES = ['grpc_service', 'http_service'];
 function present(node: Node, names: readonly string[]): Node | undefined {
   return names.map((name) => node.get(name)).find((one) => one.there);
 }
-
-/** Whom a gRPC service setting calls, comparable; empty for an HTTP service. */
-export function destinationOf(service: Node): string {
-  const cluster = service.at('envoy_grpc', 'cluster_name').text();
-  return cluster ? `cluster ${cluster}` : service.at('google_grpc', 'target_uri').text();
-}

@@ -34,10 +34,12 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
   const connections: Connections[] = [];
   const routes: RouteUse[] = [];
   for (const listener of sources.listeners) {
-    for (const manager of managersOf(listener)) {
+    for (const manager of managersOf(listener, unseen)) {
       const one = readManager(manager, listener, sources, unseen);
       connections.push(one);
-      for (const table of tablesOf(manager, sources, unseen)) routes.push(...readRoutes(table, one, unseen));
+      for (const table of tablesOf(manager, sources, unseen)) {
+        for (const route of readRoutes(table, one, unseen)) routes.push(route);
+      }
     }
   }
   return {
@@ -51,9 +53,13 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
 }
 
 /** The HTTP connection managers of a listener, one per filter chain. */
-function managersOf(listener: Node): Node[] {
+function managersOf(listener: Node, unseen: Unseen[]): Node[] {
   const chains = [...listener.get('filter_chains').items(), listener.get('default_filter_chain')];
-  const configs = chains.flatMap((chain) => chain.get('filters').items()).map((filter) => filter.get('typed_config'));
+  const filters = chains.flatMap((chain) => chain.get('filters').items());
+  for (const node of filters.filter((filter) => filter.get('config_discovery').there)) {
+    unseen.push({ node, message: 'a network filter comes from a control plane', mend: FROM_ADMIN });
+  }
+  const configs = filters.map((filter) => filter.get('typed_config'));
   return [...configs, listener.at('api_listener', 'api_listener')].flatMap((config) => {
     const { type, message } = unpack(config);
     return type === MANAGER ? [message] : [];

@@ -1,5 +1,5 @@
 import { sameHost } from '../envoy-config/clusters.ts';
-import { type AuthzUse, authzOn, destinationOf, type ProcUse, procOn } from '../envoy-config/effective.ts';
+import { type AuthzUse, authzOn, type ProcUse, procOn } from '../envoy-config/effective.ts';
 import type { Connections, EnvoyModel, HttpFilter, RouteUse } from '../envoy-config/model.ts';
 import type { Node } from '../envoy-config/node.ts';
 import { NAMESPACE } from '../route-policy.ts';
@@ -9,15 +9,15 @@ import type { Limits } from './context.ts';
 export interface OwnFilters {
   readonly authz: readonly HttpFilter[];
   readonly proc: readonly HttpFilter[];
-  /** Whom they call; a route may send its calls elsewhere. */
-  readonly destinations: ReadonlySet<string>;
+  /** True for a service setting that leads to us, too. */
+  readonly called: (service: Node) => boolean;
 }
 
 /**
  * Tells the filters that call this service from others of their kind.
  * ext_authz: those that forward `mcp.identity` or call `server.grpc`. Where a chain has routes with policies and none
  * of its ext_authz filters does either, all of them are taken for ours, so that what is missing can be told.
- * ext_proc: those that call what our ext_authz calls, or `server.grpc`.
+ * ext_proc: those that call what our ext_authz calls, by the name of the cluster or an endpoint of it, or `server.grpc`.
  */
 export function ownFilters(
   connections: Connections,
@@ -25,41 +25,38 @@ export function ownFilters(
   model: EnvoyModel,
   limits: Limits,
 ): OwnFilters {
+  const leadsTo = (service: Node, places: ReadonlySet<string>) =>
+    placesOf(service, model).some((place) => places.has(place));
+  const us = new Set([limits.grpcAddress]);
   const authz = connections.filters.filter((filter) => filter.kind === 'ext_authz');
-  const service = (filter: HttpFilter) => filter.config.get('grpc_service');
-  const known = authz.filter((filter) => forwardsPolicy(filter) || callsUs(service(filter), model, limits));
+  const known = authz.filter((filter) => forwardsPolicy(filter) || leadsTo(serviceOf(filter), us));
   const own = known.length > 0 || !hasPolicies ? known : authz;
-  const destinations = new Set(own.map((filter) => destinationOf(service(filter))).filter((text) => text !== ''));
-  const proc = connections.filters.filter(
-    (filter) =>
-      filter.kind === 'ext_proc' &&
-      (destinations.has(destinationOf(service(filter))) || callsUs(service(filter), model, limits)),
-  );
-  return { authz: own, proc, destinations };
+  const places = new Set([...us, ...own.flatMap((filter) => placesOf(serviceOf(filter), model))]);
+  const called = (service: Node) => leadsTo(service, places);
+  const proc = connections.filters.filter((filter) => filter.kind === 'ext_proc' && called(serviceOf(filter)));
+  return { authz: own, proc, called };
 }
 
 export function forwardsPolicy(filter: HttpFilter): boolean {
   return filter.config.get('route_metadata_context_namespaces').texts().includes(NAMESPACE);
 }
 
-function callsUs(service: Node, model: EnvoyModel, limits: Limits): boolean {
+function serviceOf(filter: HttpFilter): Node {
+  return filter.config.get('grpc_service');
+}
+
+/** Names under which two gRPC service settings can be seen to be the same: the cluster, its endpoints, the address. */
+function placesOf(service: Node, model: EnvoyModel): string[] {
+  const cluster = service.at('envoy_grpc', 'cluster_name').text();
+  if (cluster) return [`cluster ${cluster}`, ...model.endpoints(cluster)];
   const target = service.at('google_grpc', 'target_uri').text();
-  if (target) return sameHost(target) === limits.grpcAddress;
-  return model.endpoints(service.at('envoy_grpc', 'cluster_name').text()).includes(limits.grpcAddress);
+  return target ? [sameHost(target)] : [];
 }
 
 /** Our filters on one route. One whose calls the route sends to another service does not run there for us. */
-export function filtersOn(
-  route: RouteUse,
-  own: OwnFilters,
-  model: EnvoyModel,
-  limits: Limits,
-): { authz: AuthzUse[]; proc: ProcUse[] } {
-  const ours = <T extends AuthzUse | ProcUse>(use: T): T => {
-    const elsewhere =
-      use.rerouted && !own.destinations.has(destinationOf(use.service)) && !callsUs(use.service, model, limits);
-    return elsewhere ? { ...use, runs: 'no', switchedAt: use.service } : use;
-  };
+export function filtersOn(route: RouteUse, own: OwnFilters): { authz: AuthzUse[]; proc: ProcUse[] } {
+  const ours = <T extends AuthzUse | ProcUse>(use: T): T =>
+    use.rerouted && !own.called(use.service) ? { ...use, runs: 'no', switchedAt: use.service } : use;
   return {
     authz: own.authz.map((filter) => ours(authzOn(filter, route))),
     proc: own.proc.map((filter) => ours(procOn(filter, route))),

@@ -78,6 +78,8 @@ test('--json', async () => {
   assert.ok(message && mend);
 });
 
+const ESCAPE = '\u001b';
+
 describe('printing', () => {
   const problem = (more: Partial<Problem> = {}): Problem => ({
     code: 'V-10',
@@ -96,9 +98,9 @@ describe('printing', () => {
   };
 
   test('plain', () => assert.equal(printed([problem()], false), 'error V-10  a.yaml:3  a[0]\n    m\n    mend: n\n'));
-  test('in colour on a terminal', () => assert.match(printed([problem()], true), /^\u001b\[31merror V-10\u001b\[0m/));
-  test('not in colour with NO_COLOR', () =>
-    assert.doesNotMatch(printed([problem()], true, { NO_COLOR: '1' }), /\u001b/));
+  test('in colour on a terminal', () =>
+    assert.ok(printed([problem()], true).startsWith(`${ESCAPE}[31merror V-10${ESCAPE}[0m`)));
+  test('not in colour with NO_COLOR', () => assert.ok(!printed([problem()], true, { NO_COLOR: '1' }).includes(ESCAPE)));
   test('files outside keep their whole path', () =>
     assert.match(printed([problem({ file: '/x/a.yaml' })], false), / \/x\/a\.yaml:3 /));
   test('in the order of files and lines', () => {
@@ -107,7 +109,7 @@ describe('printing', () => {
   });
   test('nothing in it moves the cursor', () => {
     const text = printed([problem({ path: ['\u001b[2J'], message: '\u202etxt\r', mend: '\u0007' })], false);
-    assert.doesNotMatch(text, /[\u001b\u202e\r\u0007]/);
+    for (const char of [ESCAPE, '\u202e', '\r', '\u0007']) assert.ok(!text.includes(char));
     assert.match(text, /\\u\{1b\}\[2J/);
   });
 });

@@ -7,7 +7,7 @@ import { goodPair, type Loose } from '../../support/good-pair.ts';
 
 /** What an editor would say, by the rules of the printed JSON Schema alone. */
 function validator(name: DocumentName): (value: unknown) => string {
-  const fromJson = z.fromJSONSchema(jsonSchemaOf(name) as never);
+  const fromJson = z.fromJSONSchema(jsonSchemaOf(name));
   return (value) => {
     const { error } = fromJson.safeParse(value);
     return error ? z.prettifyError(error) : 'valid';

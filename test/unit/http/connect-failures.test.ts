@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AuditRecord } from '../../../src/core/ports.ts';
 import { createSealer } from '../../../src/core/seal.ts';
 import { sealGrant } from '../../../src/upstream/vault/grant-record.ts';
 import type { Store } from '../../../src/upstream/vault/store.ts';
@@ -20,7 +21,7 @@ function refused(site: Site, answer: Loaded, status: number, heading: string, re
   assert.equal(answer.status, status, answer.text);
   assert.equal(answer.heading, heading);
   assert.match(answer.body, /href="\/connect"/, 'there is a way on');
-  const { event, reason: word, detail: more, status: told } = site.audit.at(-1) ?? {};
+  const { event, reason: word, detail: more, status: told } = site.audit.at(-1) as AuditRecord;
   assert.deepEqual([`${event} ${word}`, more, told], [reason, detail, status]);
 }
 
@@ -54,7 +55,7 @@ test('the person says no at the provider, or the provider does', async (t) => {
     const answer = await browser.get(url.href);
     const heading = status === 403 ? 'You did not give access' : 'github cannot be reached';
     refused(site, answer, status, heading, `connect ${reason}`, detail);
-    assert.doesNotMatch(answer.body, /<script>|<b>bad|alert/);
+    assert.doesNotMatch(answer.body, /<script>|<b>bad|alert\(/);
   }
   assert.equal(site.github.tokenRequests().length, 0);
 });

@@ -143,6 +143,95 @@ describe('spellings', () => {
   });
 });
 
+describe('what a dump shows', () => {
+  const admin = (name: string, fields: Loose) => ({ '@type': `type.googleapis.com/envoy.admin.v3.${name}`, ...fields });
+  /** The good configuration as `/config_dump` shows it. */
+  const dumpOf = (e: EnvoyHandle, ...more: Loose[]) => {
+    const { static_resources: resources, ...bootstrap } = e.root;
+    return {
+      configs: [
+        admin('BootstrapConfigDump', { bootstrap }),
+        admin('ClustersConfigDump', { static_clusters: resources.clusters.map((cluster: Loose) => ({ cluster })) }),
+        admin('ListenersConfigDump', {
+          dynamic_listeners: [{ active_state: { listener: e.listener } }, { warming_state: { listener: {} } }],
+        }),
+        ...more,
+      ],
+    };
+  };
+  const found = (change: (e: EnvoyHandle) => Loose[]) => {
+    const handle = new EnvoyHandle(goodPair().envoy);
+    const more = change(handle);
+    const { problems, routeCount } = judge(dumpOf(handle, ...more));
+    return [...problems.map(({ code, message }) => `${code} ${message}`), `${routeCount} routes`];
+  };
+
+  test('all of it', () =>
+    assert.deepEqual(
+      found(() => []),
+      ['10 routes'],
+    ));
+
+  test('filters that Envoy fetched', () => {
+    const fetched = (more: Loose) => (e: EnvoyHandle) => {
+      const ecds_filter = { name: AUTHZ, typed_config: { ...e.authz, ...more } };
+      e.filters[0] = { name: AUTHZ, config_discovery: { config_source: {}, type_urls: ['x'] } };
+      return [admin('EcdsConfigDump', { ecds_filters: [{ ecds_filter }] })];
+    };
+    assert.deepEqual(found(fetched({})), ['10 routes']);
+    assert.match(found(fetched({ failure_mode_allow: true })).join(), /^V-21 .*failure_mode_allow/);
+  });
+
+  test('route tables by name, and those of scopes', () => {
+    const tables = (e: EnvoyHandle, source: Loose) => {
+      const route_config = {
+        '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+        name: 'sent',
+        ...e.manager.route_config,
+      };
+      delete e.manager.route_config;
+      Object.assign(e.manager, source);
+      return [admin('RoutesConfigDump', { dynamic_route_configs: [{ route_config }] })];
+    };
+    const scopes = {
+      scoped_route_configurations_list: {
+        scoped_route_configurations: [{ name: 's', route_configuration_name: 'sent' }],
+      },
+    };
+    assert.deepEqual(
+      found((e) => tables(e, { rds: { route_config_name: 'sent' } })),
+      ['10 routes'],
+    );
+    assert.deepEqual(
+      found((e) => tables(e, { scoped_routes: scopes })),
+      ['10 routes'],
+    );
+    assert.match(
+      found((e) => tables(e, { rds: { route_config_name: 'other' } })).join(),
+      /^V-31 the route table `other` .*,0 routes$/,
+    );
+    assert.match(
+      found((e) => tables(e, { scoped_routes: { scoped_rds: {} } })).join(),
+      /^V-31 route scopes .*,0 routes$/,
+    );
+  });
+
+  test('nothing of a runtime that was left out', () => {
+    const handle = new EnvoyHandle(goodPair().envoy);
+    const dump = dumpOf(handle);
+    dump.configs.shift();
+    assert.deepEqual(
+      judge(dump).problems.map(({ code }) => code),
+      ['V-24'],
+    );
+  });
+
+  test('network filters that Envoy fetched are not seen', () => {
+    const unseen = found((e) => (e.listener.filter_chains[0].filters.unshift({ name: 'x', config_discovery: {} }), []));
+    assert.match(unseen.join(), /^V-31 a network filter /);
+  });
+});
+
 describe('filters of others', () => {
   const foreign = {
     name: 'waf',
@@ -184,6 +273,21 @@ describe('filters of others', () => {
       delete e.authz.route_metadata_context_namespaces;
     });
     assert.match(found.join(), /^V-21 ext_authz does not forward[^,]*$/);
+  });
+
+  test('that call it by another cluster with the same endpoint are ours too', () => {
+    const found = codes((e) => {
+      const clusters = e.root.static_resources.clusters;
+      const other = structuredClone(clusters[0]);
+      // Neither is `server.grpc`: a service in another container.
+      for (const cluster of [clusters[0], other]) {
+        cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address = 'identity';
+      }
+      other.name = 'identity_proc';
+      clusters.push(other);
+      e.proc.grpc_service.envoy_grpc.cluster_name = 'identity_proc';
+    });
+    assert.deepEqual(found, []);
   });
 
   test('that call it by its address are ours too', () => {
