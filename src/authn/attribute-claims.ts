@@ -7,13 +7,13 @@ const path = (fallback: string) => z.string().min(1).default(fallback);
 /** Which claim feeds which attribute; dotted paths reach into objects (Keycloak: `realm_access.roles`). */
 export const attributeClaimsSchema = z
   .strictObject({
-    email: path('email'),
-    full_name: path('name'),
-    groups: path('groups'),
-    roles: path('roles'),
-    teams: path('teams'),
-    is_admin: path('is_admin'),
-    service_account: path('service_account'),
+    email: path('email').describe('A text'),
+    full_name: path('name').describe('A text'),
+    groups: path('groups').describe('A text or a list of texts'),
+    roles: path('roles').describe('A text or a list of texts'),
+    teams: path('teams').describe('A text or a list of texts'),
+    is_admin: path('is_admin').describe('true or false'),
+    service_account: path('service_account').describe('true, false or a text'),
   })
   .prefault({})
   .describe('Which claim feeds which attribute; dotted paths allowed');

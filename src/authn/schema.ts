@@ -25,7 +25,16 @@ const audience = z.union([
   z.array(z.string().min(1)).min(1),
 ]);
 const subjectClaim = z.string().min(1).default('sub').describe('Claim that names the user (Entra ID: oid)');
-const claims = z.record(z.string(), z.unknown()).default({});
+const claims = z
+  .record(z.string(), z.unknown())
+  .default({})
+  .describe('Claims of the caller, as a token would carry them');
+const subject = z.string().min(1).describe('Who calls: the `sub` of the identity');
+const scopeClaims = z
+  .array(z.string().min(1))
+  .min(1)
+  .default(['scope', 'scp'])
+  .describe('Claims that hold scopes: a text with spaces, or a list');
 const credentialHeader = (fallback: string) =>
   z
     .string()
@@ -38,7 +47,11 @@ export const jwtSchema = z.strictObject({
   issuer: endpointUrl().describe('Exact `iss` of the tokens'),
   jwksUri: endpointUrl().optional().describe('Where the keys are; default: found by discovery at the issuer'),
   audience: audience.optional().describe('Accepted `aud` values; default: the resource of the route'),
-  algorithms: z.array(z.enum(SIGNATURE_ALGORITHMS)).min(1).default(['RS256', 'ES256']),
+  algorithms: z
+    .array(z.enum(SIGNATURE_ALGORITHMS))
+    .min(1)
+    .default(['RS256', 'ES256'])
+    .describe('Accepted `alg` values'),
   clockSkew: duration().prefault('5s').describe('Tolerance for `exp` and `nbf`'),
   tokenTypes: z
     .array(z.string().min(1))
@@ -46,7 +59,7 @@ export const jwtSchema = z.strictObject({
     .default(['at+jwt', 'JWT'])
     .describe('Accepted `typ` values (RFC 9068); a missing `typ` counts as JWT'),
   subjectClaim,
-  scopeClaims: z.array(z.string().min(1)).min(1).default(['scope', 'scp']),
+  scopeClaims,
   requiredClaims: z
     .record(z.string(), z.unknown())
     .default({})
@@ -56,38 +69,44 @@ export const jwtSchema = z.strictObject({
 
 export const introspectionSchema = z.strictObject({
   type: z.literal('introspection'),
-  issuer: endpointUrl(),
-  introspectionEndpoint: endpointUrl().optional(),
-  clientId: z.string().min(1),
-  clientSecret: secret().optional(),
-  clientAuth: z.enum(['client_secret_basic', 'client_secret_post', 'none']).default('client_secret_basic'),
-  audience: audience.optional(),
+  issuer: endpointUrl().describe('Part of the identity; endpoints are found by discovery here'),
+  introspectionEndpoint: endpointUrl().optional().describe('RFC 7662 endpoint; default: found by discovery'),
+  clientId: z.string().min(1).describe('Client by which the service asks'),
+  clientSecret: secret().optional().describe('Secret of that client'),
+  clientAuth: z
+    .enum(['client_secret_basic', 'client_secret_post', 'none'])
+    .default('client_secret_basic')
+    .describe('How the client proves itself'),
+  audience: audience.optional().describe('Accepted `aud` values; default: the resource of the route'),
   cacheTtl: duration().prefault('30s').describe('How long an answer is reused; never beyond `exp`'),
   subjectClaim,
-  scopeClaims: z.array(z.string().min(1)).min(1).default(['scope', 'scp']),
+  scopeClaims,
   attributeClaims: attributeClaimsSchema,
 });
 
 export const apiKeySchema = z.strictObject({
   type: z.literal('api_key'),
-  header: credentialHeader('x-api-key'),
+  header: credentialHeader('x-api-key').describe('Header that carries the key'),
   keys: z
     .array(
       z.strictObject({
-        id: entryName(),
+        id: entryName().describe('Names the key in metrics'),
         sha256: z
           .string()
           .regex(/^[0-9a-fA-F]{64}$/, 'must be the SHA-256 of the key in hex')
+          .describe('SHA-256 of the key in hex; the key itself stands nowhere')
           .transform((hex) => hex.toLowerCase()),
-        subject: z.string().min(1),
+        subject,
         claims,
         expires: z.iso
           .date()
           .or(z.iso.datetime({ offset: true }))
-          .optional(),
+          .optional()
+          .describe('Refused from then on: 2027-01-01, or with time and zone'),
       }),
     )
-    .min(1),
+    .min(1)
+    .describe('Accepted keys'),
   attributeClaims: attributeClaimsSchema,
 });
 
@@ -96,26 +115,31 @@ export const basicSchema = z.strictObject({
   users: z
     .array(
       z.strictObject({
-        username: z.string().min(1),
+        username: z.string().min(1).describe('As the client sends it'),
         passwordHash: z
           .string()
-          .regex(/^(\$2[aby]\$\d\d\$|\$scrypt\$)/, 'must be a bcrypt hash ($2b$…) or a PHC scrypt hash ($scrypt$…)'),
-        subject: z.string().min(1),
+          .regex(/^(\$2[aby]\$\d\d\$|\$scrypt\$)/, 'must be a bcrypt hash ($2b$…) or a PHC scrypt hash ($scrypt$…)')
+          .describe('bcrypt ($2b$…) or PHC scrypt ($scrypt$…)'),
+        subject,
         claims,
       }),
     )
-    .min(1),
+    .min(1)
+    .describe('Accepted users'),
   attributeClaims: attributeClaimsSchema,
 });
 
 export const trustedProxySchema = z.strictObject({
   type: z.literal('trusted_proxy'),
-  userHeader: credentialHeader('x-authenticated-user'),
-  claimHeaders: z.record(z.string().min(1), credentialHeader('x-authenticated-email')).default({}),
+  userHeader: credentialHeader('x-authenticated-user').describe('Header in which the proxy names the user'),
+  claimHeaders: z
+    .record(z.string().min(1), credentialHeader('x-authenticated-email'))
+    .default({})
+    .describe('Further claims: claim → header'),
   trustedPeers: z
     .array(z.string().min(1))
     .min(1)
-    .describe('CIDR blocks, or certificate identities such as spiffe://corp/gateway'),
+    .describe('Who is believed: CIDR blocks, or certificate identities such as spiffe://corp/gateway'),
   attributeClaims: attributeClaimsSchema,
 });
 

@@ -53,7 +53,7 @@ function fileName(file: string, cwd: string): string {
 }
 
 /** Names come from files of others: nothing in them may move the cursor of a terminal, or turn the direction of text. */
-function visible(text: string): string {
+export function visible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 

@@ -13,6 +13,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'print the JSON Schema of route metadata or of the config file',
     load: async () => (await import('./schema.ts')).schema,
   },
+  grants: {
+    summary: 'list or revoke what users have connected',
+    load: async () => (await import('./grants.ts')).grants,
+  },
   'signing-key': {
     summary: 'print the key with which a backend verifies HS256 assertions',
     load: async () => (await import('./signing-key.ts')).signingKey,

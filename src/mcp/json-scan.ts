@@ -7,6 +7,9 @@ export interface Span {
 /** What one member of an object is read with; gives the offset behind the value, or -1 to stop. */
 export type MemberVisitor = (keyStart: number, keyEnd: number, valueStart: number) => number;
 
+/** What one element of an array is read with; gives the offset behind it, or -1 to stop. */
+export type ElementVisitor = (valueStart: number) => number;
+
 export type JsonFault = 'not_json' | 'too_deep';
 
 const QUOTE = 0x22;
@@ -68,7 +71,7 @@ export class JsonScanner {
       case OPEN_OBJECT:
         return this.members(at, depth);
       case OPEN_ARRAY:
-        return this.#skipArray(at, depth);
+        return this.elements(at, depth);
       case 0x74:
         return this.#skipWord(at, TRUE);
       case 0x66:
@@ -97,6 +100,22 @@ export class JsonScanner {
       if (valueEnd < 0) return -1;
       i = this.skipSpace(valueEnd);
       if (bytes[i] === CLOSE_OBJECT) return i + 1;
+      if (bytes[i] !== COMMA) return this.#fail(i);
+      i = this.skipSpace(i + 1);
+    }
+  }
+
+  /** Reads the array that opens at `at`; hands the start of each element to `visit`, or skips them without one. */
+  elements(at: number, depth: number, visit?: ElementVisitor): number {
+    const { bytes } = this;
+    if (depth >= this.#maxDepth) return this.#fail(at, 'too_deep');
+    let i = this.skipSpace(at + 1);
+    if (bytes[i] === CLOSE_ARRAY) return i + 1;
+    for (;;) {
+      const valueEnd = visit === undefined ? this.skipValue(i, depth + 1) : visit(i);
+      if (valueEnd < 0) return -1;
+      i = this.skipSpace(valueEnd);
+      if (bytes[i] === CLOSE_ARRAY) return i + 1;
       if (bytes[i] !== COMMA) return this.#fail(i);
       i = this.skipSpace(i + 1);
     }
@@ -136,21 +155,6 @@ export class JsonScanner {
     if (plain) return bytes.toString('latin1', start + 1, end - 1);
     const text = JSON.parse(bytes.toString('utf8', start, end)) as string;
     return /[\0\p{Surrogate}]/u.test(text) ? undefined : text;
-  }
-
-  #skipArray(at: number, depth: number): number {
-    const { bytes } = this;
-    if (depth >= this.#maxDepth) return this.#fail(at, 'too_deep');
-    let i = this.skipSpace(at + 1);
-    if (bytes[i] === CLOSE_ARRAY) return i + 1;
-    for (;;) {
-      const valueEnd = this.skipValue(i, depth + 1);
-      if (valueEnd < 0) return -1;
-      i = this.skipSpace(valueEnd);
-      if (bytes[i] === CLOSE_ARRAY) return i + 1;
-      if (bytes[i] !== COMMA) return this.#fail(i);
-      i = this.skipSpace(i + 1);
-    }
   }
 
   /** RFC 8259 6: `[-] int [frac] [exp]`, no leading zeros, no bare dot. */

@@ -69,7 +69,10 @@ export class Carrier {
     this.#rpcId = plan.rpcId;
     this.#elicitationUrl = plan.session?.opens.elicitationUrl ?? false;
     if (plan.sign) return this.#prepareSigning(plan, plan.sign, endOfStream);
-    const wantsBody = !endOfStream && (plan.meta !== undefined || plan.session?.opens.elicitationUrl === null);
+    // For what a session only likes to know, a body above the limit is not asked for: it would end the request.
+    const glances =
+      plan.session?.opens.elicitationUrl === null && Number(headers.get('content-length') ?? '0') <= plan.maxBody;
+    const wantsBody = !endOfStream && (plan.meta !== undefined || glances);
     return wantsBody ? { kind: 'continue', wantsBody } : CONTINUE;
   }
 

@@ -7,20 +7,25 @@ export const NAMESPACE = 'mcp.identity';
 
 const toolSchema = z.strictObject({
   scopes: z.array(scopeToken()).default([]).describe('Needed beside the scopes of the route'),
-  deny: z.boolean().default(false),
+  deny: z.boolean().default(false).describe('Closed to everyone, whatever their scopes'),
 });
 
 /** Metadata of one Envoy route under `mcp.identity` (contract §4). What names mean is checked in validate.ts. */
 export const routePolicySchema = z.strictObject({
   backend: entryName().describe('Names the backend in audit, metrics and assertions'),
   resource: z.string().min(1).optional().describe('RFC 8707/9728 identifier of this MCP server: the URL clients use'),
-  incomingAuth: z.array(z.string().min(1)).min(1, 'must name at least one entry of `incomingAuth` in the config file'),
+  incomingAuth: z
+    .array(z.string().min(1))
+    .min(1, 'must name at least one entry of `incomingAuth` in the config file')
+    .describe('Methods that are accepted here, asked in this order'),
   scopes: z.array(scopeToken()).default([]).describe('Needed for every request'),
   tools: z.record(z.string().min(1), toolSchema).default({}).describe('Tool name or pattern with * → what it needs'),
-  outgoingAuth: outgoingAuthSchema,
-  passthroughHeaders: z.array(z.string()).default([]),
+  outgoingAuth: outgoingAuthSchema.describe('What the backend gets in place of the credential of the caller'),
+  passthroughHeaders: z.array(z.string()).default([]).describe('Further headers of the client that reach the backend'),
   headerForward: headerForwardSchema.prefault({}),
-  identityPropagation: identityPropagationSchema.optional(),
+  identityPropagation: identityPropagationSchema
+    .optional()
+    .describe('Tell the backend who the user is; off unless present'),
   validateMcpHeaders: z
     .boolean()
     .default(false)
@@ -29,11 +34,18 @@ export const routePolicySchema = z.strictObject({
     ),
   session: z
     .strictObject({
-      bind: z.boolean().default(false),
-      passthroughCapture: z.enum(['request', 'session']).default('request'),
-      identityFallback: z.enum(['none', 'delete']).default('none'),
+      bind: z.boolean().default(false).describe('Seal the session id of the backend together with its user'),
+      passthroughCapture: z
+        .enum(['request', 'session'])
+        .default('request')
+        .describe('session: deliver the passthrough values of the request that opened the session'),
+      identityFallback: z
+        .enum(['none', 'delete'])
+        .default('none')
+        .describe('delete: a DELETE without any credential acts for the user of the session'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Sessions of the revisions up to 2025-11-25; needs ext_proc'),
 });
 
 export type RoutePolicy = z.output<typeof routePolicySchema>;

@@ -10,11 +10,12 @@ const headerInjection = z.strictObject({
   type: z.literal('header_injection'),
   headerInjection: z
     .strictObject({
-      headerName: headerName(),
+      headerName: headerName().describe('Header that is set'),
       secret: z.string().min(1).optional().describe('Name of an entry under `secrets` in the config file'),
       value: headerValue().optional().describe('A value that is no secret'),
     })
-    .refine((block) => (block.secret === undefined) !== (block.value === undefined), 'give either `secret` or `value`'),
+    .refine((block) => (block.secret === undefined) !== (block.value === undefined), 'give either `secret` or `value`')
+    .describe('The same header for everybody'),
 });
 
 const claimInjection = z.strictObject({
@@ -32,7 +33,8 @@ const claimInjection = z.strictObject({
         .default({ sub: LISTED_CLAIMS.sub })
         .describe('A list of sub, email, name; or claim path → header name'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Claims of the caller as headers'),
 });
 
 /** The default is empty, not absent: validation says V-06, which tells more than a missing key. */
@@ -40,24 +42,27 @@ const providerName = z.string().default('').describe('Name of an entry under `up
 
 const tokenExchange = z.strictObject({
   type: z.literal('token_exchange'),
-  tokenExchange: z.strictObject({
-    exchange: z.string().min(1).describe('Name of an entry under `tokenExchanges`'),
-    audience: z.string().min(1).optional(),
-    resource: z
-      .union([
-        z
-          .string()
-          .min(1)
-          .transform((one) => [one]),
-        z.array(z.string().min(1)).min(1),
-      ])
-      .optional(),
-    scopes: z.array(scopeToken()).optional(),
-    subjectProviderName: z.string().optional().describe('Use the token of the user at this provider as the subject'),
-    subjectTokenType: z.string().min(1).optional(),
-    requestedTokenType: z.string().min(1).optional(),
-    actor: z.enum(['none', 'self']).default('none'),
-  }),
+  tokenExchange: z
+    .strictObject({
+      exchange: z.string().min(1).describe('Name of an entry under `tokenExchanges`'),
+      audience: z.string().min(1).optional().describe('RFC 8693 `audience`: the name of the target service'),
+      resource: z
+        .union([
+          z
+            .string()
+            .min(1)
+            .transform((one) => [one]),
+          z.array(z.string().min(1)).min(1),
+        ])
+        .optional()
+        .describe('RFC 8693 `resource`: the URL of the target service, or several'),
+      scopes: z.array(scopeToken()).optional().describe('Asked for; default: what the endpoint chooses'),
+      subjectProviderName: z.string().optional().describe('Use the token of the user at this provider as the subject'),
+      subjectTokenType: z.string().min(1).optional().describe('Default: that of an access token'),
+      requestedTokenType: z.string().min(1).optional().describe('Default: what the endpoint chooses'),
+      actor: z.enum(['none', 'self']).default('none').describe('self: the service names itself as the actor'),
+    })
+    .describe('A token of the caller is exchanged for one that the backend accepts (RFC 8693)'),
 });
 
 const upstreamInject = z.strictObject({
@@ -65,38 +70,65 @@ const upstreamInject = z.strictObject({
   upstreamInject: z
     .strictObject({
       providerName,
-      onMissing: z.enum(['auto', 'elicit', 'tool_error', 'deny']).default('auto'),
-      unconnected: z.enum(['forward', 'deny']).default('forward'),
+      onMissing: z
+        .enum(['auto', 'elicit', 'tool_error', 'deny'])
+        .default('auto')
+        .describe('How a caller without an account is sent to connect it'),
+      unconnected: z
+        .enum(['forward', 'deny'])
+        .default('forward')
+        .describe('Whether methods that only open or list go on without a credential'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The token of the caller at an upstream provider, always fresh'),
 });
 
 const awsSts = z.strictObject({
   type: z.literal('aws_sts'),
-  awsSts: z.strictObject({
-    region: z.string().regex(/^[a-z0-9-]+$/, 'must be an AWS region such as eu-central-1'),
-    service: z.string().regex(/^[a-z0-9-]+$/, 'must be an AWS service name such as execute-api'),
-    host: z.string().regex(/^[A-Za-z0-9.-]+(:\d+)?$/, 'must be a host name, with a port if needed'),
-    roleMappings: z
-      .array(
-        z.strictObject({
-          claim: z.string().min(1),
-          value: z.string().min(1),
-          roleArn: z.string().regex(/^arn:[\w-]+:iam::\d{12}:role\/.+$/, 'must be the ARN of a role'),
-          priority: z.int().default(0),
-        }),
-      )
-      .default([]),
-    fallbackRoleArn: z
-      .string()
-      .regex(/^arn:[\w-]+:iam::\d{12}:role\/.+$/, 'must be the ARN of a role')
-      .optional(),
-    sessionNameClaim: z.string().min(1).default('sub'),
-    sessionDuration: duration()
-      .prefault('1h')
-      .refine((ms) => ms >= 900_000 && ms <= 43_200_000, 'must lie between 15m and 12h (AWS STS)'),
-    subjectProviderName: z.string().optional(),
-  }),
+  awsSts: z
+    .strictObject({
+      region: z
+        .string()
+        .regex(/^[a-z0-9-]+$/, 'must be an AWS region such as eu-central-1')
+        .describe('Region in the signature, such as eu-central-1'),
+      service: z
+        .string()
+        .regex(/^[a-z0-9-]+$/, 'must be an AWS service name such as execute-api')
+        .describe('Service in the signature, such as execute-api'),
+      host: z
+        .string()
+        .regex(/^[A-Za-z0-9.-]+(:\d+)?$/, 'must be a host name, with a port if needed')
+        .describe('Host the request is signed for and sent to'),
+      roleMappings: z
+        .array(
+          z.strictObject({
+            claim: z.string().min(1).describe('Claim that is looked at; dotted paths allowed'),
+            value: z.string().min(1).describe('What it must equal, or hold as one of its elements'),
+            roleArn: z
+              .string()
+              .regex(/^arn:[\w-]+:iam::\d{12}:role\/.+$/, 'must be the ARN of a role')
+              .describe('The role then'),
+            priority: z.int().default(0).describe('The lowest wins; on ties the order here'),
+          }),
+        )
+        .default([])
+        .describe('Which role a caller gets'),
+      fallbackRoleArn: z
+        .string()
+        .regex(/^arn:[\w-]+:iam::\d{12}:role\/.+$/, 'must be the ARN of a role')
+        .optional()
+        .describe('The role when no mapping fits; without it: 403'),
+      sessionNameClaim: z.string().min(1).default('sub').describe('Claim that names the session in CloudTrail'),
+      sessionDuration: duration()
+        .prefault('1h')
+        .refine((ms) => ms >= 900_000 && ms <= 43_200_000, 'must lie between 15m and 12h (AWS STS)')
+        .describe('Lifetime of the credentials, from 15m to 12h'),
+      subjectProviderName: z
+        .string()
+        .optional()
+        .describe('Use the token of the user at this provider as the web identity'),
+    })
+    .describe('Requests are signed with credentials of a role (AssumeRoleWithWebIdentity, SigV4)'),
 });
 
 /** `outgoingAuth` of a route: one strategy, exclusive. */

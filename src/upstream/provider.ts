@@ -180,6 +180,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
       const { requestedScopes, connectedAtMs } = grant;
       // RFC 6749 6: without a new refresh token the old one stays; without `scope` the scopes are the old ones.
       const content: GrantContent = {
+        refreshToken,
         ...contentOf(answer, sentAtMs, grant.scopes),
         requestedScopes,
         connectedAtMs,

@@ -4,9 +4,9 @@ import { duration, endpointUrl, entryName, scopeToken, secret } from '../core/sc
 const CLIENT_AUTH = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
 
 const client = {
-  clientId: z.string().min(1),
-  clientSecret: secret().optional(),
-  clientAuth: z.enum(CLIENT_AUTH).default('client_secret_basic'),
+  clientId: z.string().min(1).describe('As registered there'),
+  clientSecret: secret().optional().describe('For client_secret_basic and client_secret_post'),
+  clientAuth: z.enum(CLIENT_AUTH).default('client_secret_basic').describe('How the client proves itself'),
   privateKey: secret().optional().describe('PKCS#8 PEM, for private_key_jwt'),
 };
 
@@ -28,11 +28,11 @@ function checkClient(value: ClientFields, context: z.RefinementCtx): void {
 export const upstreamProviderSchema = z
   .strictObject({
     issuer: endpointUrl().optional().describe('Endpoints are found by discovery here'),
-    authorizationEndpoint: endpointUrl().optional(),
-    tokenEndpoint: endpointUrl().optional(),
-    revocationEndpoint: endpointUrl().optional(),
+    authorizationEndpoint: endpointUrl().optional().describe('Where people are sent to connect; without `issuer`'),
+    tokenEndpoint: endpointUrl().optional().describe('Where tokens come from; without `issuer`'),
+    revocationEndpoint: endpointUrl().optional().describe('RFC 7009; asked when somebody disconnects'),
     ...client,
-    scopes: z.array(scopeToken()).default([]),
+    scopes: z.array(scopeToken()).default([]).describe('Asked for when somebody connects'),
     resource: z.string().min(1).optional().describe('RFC 8707 resource indicator'),
     authorizeParams: z
       .record(z.string().min(1), z.string())
@@ -56,33 +56,41 @@ export type UpstreamProviderConfig = z.output<typeof upstreamProviderSchema>;
 
 /** An RFC 8693 endpoint. */
 export const tokenExchangeClientSchema = z
-  .strictObject({ tokenEndpoint: endpointUrl(), ...client })
+  .strictObject({ tokenEndpoint: endpointUrl().describe('Where tokens are exchanged'), ...client })
   .superRefine(checkClient);
 export type TokenExchangeClientConfig = z.output<typeof tokenExchangeClientSchema>;
 
 /** 32 bytes in base64: an AES-256 key with its id. */
-export const aesKeySchema = z.strictObject({ id: entryName(), key: secret() });
-
-export const vaultSchema = z.strictObject({
-  store: z
-    .string()
-    .regex(/^(memory|sqlite:.+|rediss?:\/\/.+)$/, 'must be memory, sqlite:PATH, redis://… or rediss://…')
-    .default('memory'),
-  keys: z.array(aesKeySchema).default([]).describe('The first seals, all open'),
+export const aesKeySchema = z.strictObject({
+  id: entryName().describe('Stands beside what is sealed, so that the right key opens it'),
+  key: secret().describe('32 bytes in base64: openssl rand -base64 32'),
 });
+
+export const vaultSchema = z
+  .strictObject({
+    store: z
+      .string()
+      .regex(/^(memory|sqlite:.+|rediss?:\/\/.+)$/, 'must be memory, sqlite:PATH, redis://… or rediss://…')
+      .default('memory')
+      .describe('Where sealed grants are kept: memory, sqlite:PATH, redis://… or rediss://…'),
+    keys: z.array(aesKeySchema).default([]).describe('The first seals, all open'),
+  })
+  .describe('The tokens of users at upstream providers');
 export type VaultConfig = z.output<typeof vaultSchema>;
 
-export const connectSchema = z.strictObject({
-  login: z
-    .strictObject({
-      issuer: endpointUrl(),
-      ...client,
-      scopes: z.array(scopeToken()).default(['openid']),
-      subjectClaim: z.string().min(1).default('sub'),
-    })
-    .superRefine(checkClient)
-    .optional()
-    .describe('Where people sign in before they connect an account'),
-  cookieKeys: z.array(secret()).default([]).describe('32 bytes each, in base64; the first seals, all open'),
-});
+export const connectSchema = z
+  .strictObject({
+    login: z
+      .strictObject({
+        issuer: endpointUrl().describe('OpenID provider; the `issuer` of the methods by which the same people call'),
+        ...client,
+        scopes: z.array(scopeToken()).default(['openid']).describe('Asked for at sign-in'),
+        subjectClaim: z.string().min(1).default('sub').describe('As in the method by which the same people call'),
+      })
+      .superRefine(checkClient)
+      .optional()
+      .describe('Where people sign in before they connect an account'),
+    cookieKeys: z.array(secret()).default([]).describe('32 bytes each, in base64; the first seals, all open'),
+  })
+  .describe('The pages on which people connect their accounts');
 export type ConnectConfig = z.output<typeof connectSchema>;

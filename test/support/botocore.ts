@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { cacheFolder, putInPlace } from '../../scripts/lib/cache.mjs';
 import type { Seen } from './backend.ts';
 
 const run = promisify(execFile);
@@ -15,9 +16,7 @@ const INSTALL_LIMIT_MS = 120_000;
 const VERDICT_LIMIT_MS = 10_000;
 
 /** Where botocore is, or why there is none: Python's own, else a pinned one that is fetched once into the cache folder. */
-export type Botocore =
-  | { readonly python: string; readonly path: string | undefined }
-  | { readonly missing: string };
+export type Botocore = { readonly python: string; readonly path: string | undefined } | { readonly missing: string };
 
 export async function findBotocore(env: NodeJS.ProcessEnv = process.env): Promise<Botocore> {
   const python = env['PYTHON'] ?? 'python3';
@@ -27,15 +26,10 @@ export async function findBotocore(env: NodeJS.ProcessEnv = process.env): Promis
   } catch {
     // not there, or another version
   }
-  // Plain JavaScript of the setup scripts, without types: they run on Nodes that know none.
-  const cache = (await import('../../scripts/lib/cache.mjs' as string)) as {
-    cacheFolder(root: string, env: NodeJS.ProcessEnv): string;
-    putInPlace(target: string, build: (folder: string) => Promise<string>): Promise<void>;
-  };
-  const path = join(cache.cacheFolder(ROOT, env), `botocore-${VERSION}`);
+  const path = join(cacheFolder(ROOT, env) as string, `botocore-${VERSION}`);
   if (existsSync(path)) return { python, path };
   try {
-    await cache.putInPlace(path, async (folder) => {
+    await putInPlace(path, async (folder: string) => {
       const made = join(folder, 'botocore');
       const install = ['-m', 'pip', 'install', '--quiet', '--require-hashes', '--only-binary', ':all:'];
       await run(python, [...install, '--target', made, '-r', REQUIREMENTS], { timeout: INSTALL_LIMIT_MS });
@@ -67,7 +61,9 @@ export function startVerifier(botocore: Extract<Botocore, { python: string }>): 
   const env = { ...process.env, ...(botocore.path === undefined ? {} : { PYTHONPATH: botocore.path }) };
   const child = spawn(botocore.python, [VERIFIER], { stdio: ['pipe', 'pipe', 'inherit'], env });
   const waiting: ((verdict: string | null) => void)[] = [];
-  createInterface(child.stdout).on('line', (line) => waiting.shift()?.((JSON.parse(line) as { fault: string | null }).fault));
+  createInterface(child.stdout).on('line', (line) =>
+    waiting.shift()?.((JSON.parse(line) as { fault: string | null }).fault),
+  );
   child.once('exit', (code) => {
     for (const tell of waiting.splice(0)) tell(`the verifier ended with ${code}`);
   });

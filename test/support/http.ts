@@ -15,6 +15,8 @@ export interface Call {
   readonly headers?: readonly string[];
   readonly body?: string | Buffer;
   readonly limitMs?: number;
+  /** Path and query exactly as they go over the wire; default those of the URL. */
+  readonly target?: string;
 }
 
 /** One HTTP/1.1 request with full control over the header lines. */
@@ -31,7 +33,7 @@ export function send(url: string, call: Call = {}): Promise<Answer> {
       {
         host: target.hostname,
         port: target.port,
-        path: target.pathname + target.search,
+        path: call.target ?? target.pathname + target.search,
         method: call.method ?? 'GET',
         headers: lines as never,
         agent: false,

@@ -133,7 +133,7 @@ test('a callback that is loaded twice at once is acted on once', async (t) => {
   const browser = new WebBrowser();
   const callback = await callbackOf(site, browser);
   const both = await Promise.all([browser.get(callback), browser.get(callback)]);
-  assert.deepEqual(both.map(({ status }) => status).toSorted(), [303, 400]);
+  assert.deepEqual(new Set(both.map(({ status }) => status)), new Set([303, 400]));
   assert.equal(site.github.tokenRequests().length, 1);
 });
 

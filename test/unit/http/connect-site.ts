@@ -18,7 +18,7 @@ import type { Store } from '../../../src/upstream/vault/store.ts';
 import type { GrantKey, Vault } from '../../../src/upstream/vault/vault.ts';
 import { freePorts } from '../../support/ports.ts';
 import { type FakeProvider, startProvider } from '../../support/provider.ts';
-import { type Loaded, WebBrowser } from '../../support/web-browser.ts';
+import type { Loaded, WebBrowser } from '../../support/web-browser.ts';
 import { type TestTools, testTools } from '../authn/support.ts';
 import { providerConfig } from '../upstream/support.ts';
 
@@ -118,7 +118,7 @@ export async function startSite(t: TestContext, options: SiteOptions = {}): Prom
 export function loginConfig(fields: Readonly<Record<string, unknown>>) {
   const { login } = connectSchema.parse({ login: { clientId: 'pages', clientSecret: 'pages-secret', ...fields } });
   const { clientSecret } = login as NonNullable<typeof login>;
-  clientSecret?.read(String((clientSecret.source() as { literal: string }).literal));
+  clientSecret?.read((clientSecret.source() as { literal: string }).literal);
   return login as NonNullable<typeof login>;
 }
 

@@ -208,5 +208,5 @@ test('two links opened at the same moment in a new browser both work', async (t)
     const done = login.heading === 'Demo sign-in' ? await chooseUser(browser, login, 'alice') : login;
     assert.match(done.heading, /is connected/);
   }
-  assert.deepEqual(outcomes.toSorted(), [200, 403]);
+  assert.deepEqual(new Set(outcomes), new Set([200, 403]));
 });

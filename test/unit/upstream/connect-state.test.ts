@@ -45,7 +45,7 @@ test('what does not belong is refused and stays unused', async () => {
   const browser = new Browser();
   const { state } = states.begin(CONNECT, browser);
   const fault = async (kind: 'sign_in' | 'connect', provider: string | undefined, text: string, who?: Browser) => {
-    const redeemed = await states.redeem(kind, provider as never, text, who, bounded());
+    const redeemed = await states.redeem(kind, provider, text, who, bounded());
     return redeemed.ok ? 'ok' : redeemed.fault;
   };
   assert.equal(await fault('connect', 'github', 'x', browser), 'state_invalid');

@@ -126,6 +126,44 @@ describe('refresher: replicas and the vault', { timeout: 30_000 }, () => {
       assert.equal(w.github.revoked.length, 0);
     });
 
+    test('away while the process ends: closing waits for it to come back', async () => {
+      const w = world();
+      await w.vault.create(KEY, w.expired('first'));
+      let away = true;
+      const vault = tampered(w.vault, {
+        compareAndSet: (...args) => (away ? unavailable() : w.vault.compareAndSet(...args)),
+      });
+      const refresher = w.refresher({ vault });
+      const answer = ask(refresher);
+      await until(() => w.github.calls.length === 1);
+      const closed = refresher.close();
+      await delay(100);
+      away = false;
+      await closed;
+      assert.equal(tokenOf(await answer), 'at-github-1');
+      assert.equal((await w.vault.read(KEY))?.refreshToken?.reveal(), 'rt-github-1');
+    });
+
+    test('a look that began before a disconnect does not keep what it saw', async () => {
+      const w = world();
+      await w.vault.create(KEY, w.content('first'));
+      let reads = 0;
+      const vault = tampered(w.vault, {
+        read: async (...args) => {
+          const grant = await w.vault.read(...args);
+          if (++reads === 1) await delay(50);
+          return grant;
+        },
+      });
+      const refresher = w.refresher({ vault });
+      const early = ask(refresher);
+      await w.vault.delete(KEY);
+      refresher.forget(KEY);
+      assert.deepEqual(await ask(refresher), { kind: 'unconnected', why: 'never' });
+      assert.equal(tokenOf(await early), 'at-first');
+      assert.deepEqual(await ask(refresher), { kind: 'unconnected', why: 'never' });
+    });
+
     test('it does not come back: 503, the loss is told, and closing does not wait for ever', async () => {
       const w = world();
       await w.vault.create(KEY, w.expired('first'));
