@@ -52,6 +52,8 @@ const DRAIN_LIMIT_MS = 25_000;
 const MAX_DUMP = 256 * 1024 * 1024;
 /** Room for the attributes around a body in one gRPC message. */
 const MESSAGE_OVERHEAD = 1024 * 1024;
+/** Envoy's buffers are larger than the largest body: what fits into them should be told 413, not fail as a message. */
+const BODY_HEADROOM = 2;
 
 /**
  * Builds the service from a valid configuration and starts its listeners. The only place that knows concrete classes.
@@ -61,7 +63,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   const log = createLog(config.log.level);
   const metrics = createMetrics();
   const tools: Tools = { log, metrics, clock: systemClock };
-  const audit = createAudit(config.audit.destination);
+  const audit = createAudit(config.audit.destination, log);
   const health = new Health();
   const egress = createEgress(tools);
   const methods = createMethods(config.incomingAuth, tools, egress);
@@ -90,6 +92,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     world,
     limits: { maxBody: config.limits.maxBody, grpcAddress: grpcAddress(config) },
     onChange(policies) {
+      directory.clear();
       for (const policy of policies) onPolicy(policy);
       findRoute.reset();
     },
@@ -147,7 +150,11 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   const newCarrier = () => new Carrier(carrierParts);
 
   const grpc = await startGrpc(
-    { address: config.server.grpc, tls: config.server.grpcTls, maxMessage: config.limits.maxBody + MESSAGE_OVERHEAD },
+    {
+      address: config.server.grpc,
+      tls: config.server.grpcTls,
+      maxMessage: BODY_HEADROOM * config.limits.maxBody + MESSAGE_OVERHEAD,
+    },
     {
       check: createCheck(decide, NAMESPACE, log),
       process: createProcess(newCarrier, tools),

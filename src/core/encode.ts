@@ -22,10 +22,11 @@ export function decodeText(encoded: string): string {
 }
 
 function plainText(value: unknown): string | undefined {
-  const text =
-    typeof value === 'string' ? value : value === undefined || value === null ? undefined : JSON.stringify(value);
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0) return undefined;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   // A lone surrogate has no UTF-8 form: what would arrive is another text than the issuer signed.
-  return text?.isWellFormed() ? text : undefined;
+  return text.isWellFormed() ? text : undefined;
 }
 
 const PLAIN = /^[\x21-\x24\x26-\x2b\x2d-\x7e](?:[\x20-\x24\x26-\x2b\x2d-\x7e]*[\x21-\x24\x26-\x2b\x2d-\x7e])?$/;

@@ -1,4 +1,5 @@
-import type { Secret } from './secret.ts';
+import { isUtf8 } from 'node:buffer';
+import { Secret } from './secret.ts';
 
 export type HeaderValue = string | Secret;
 /** A header to write: lower-case name, value. */
@@ -34,4 +35,20 @@ export class HeaderEdits {
     for (const [name, value] of this.#operations) if (value !== null) names.push(name);
     return names;
   }
+}
+
+/** Tab, space, visible ASCII, and the bytes of UTF-8 beyond it: what both filters of Envoy can write (RFC 9110 5.5). */
+const UNUSUAL = /[^\t\x20-\x7e]/;
+const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** True for a value (latin-1 text) that can be written into a request. */
+export function isCarriable(value: string): boolean {
+  return !UNUSUAL.test(value) || (!FORBIDDEN.test(value) && isUtf8(Buffer.from(value, 'latin1')));
+}
+
+/** The name of a header whose value cannot be written; undefined when all can. */
+export function unfitHeader(edits: HeaderEdits): string | undefined {
+  for (const [name, value] of edits.written())
+    if (!isCarriable(value instanceof Secret ? value.reveal() : value)) return name;
+  return undefined;
 }

@@ -50,6 +50,8 @@ const FRAMING: ReadonlySet<string> = new Set([
   'forwarded',
   'via',
   'x-real-ip',
+  'proxy',
+  'expect',
 ]);
 const FRAMING_PREFIXES = ['x-forwarded-', 'x-envoy-', 'proxy-', 'mcp-'];
 

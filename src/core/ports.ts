@@ -47,6 +47,8 @@ export interface AuditRecord {
 }
 
 export interface Audit {
+  /** True while lines cannot be written; then nothing may pass. */
+  readonly broken?: boolean;
   write(record: AuditRecord): void;
 }
 

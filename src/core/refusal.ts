@@ -120,6 +120,13 @@ export const WIRE = {
     BAD_GATEWAY,
     'The server behind this address refused the credential it was given; try again',
   ),
+  list_unreadable: plain(
+    502,
+    BAD_GATEWAY,
+    'The server behind this address gave a list of tools that cannot be filtered',
+  ),
+  list_too_large: plain(502, BAD_GATEWAY, 'The list of tools that the server behind this address gave is too large'),
+  list_late: plain(502, BAD_GATEWAY, 'The server behind this address did not end its list of tools in time'),
 
   exchange_refused: plain(403, FORBIDDEN, 'No credential for this server is issued to you'),
   role_not_mapped: plain(403, FORBIDDEN, 'No role on this server is meant for you'),
@@ -132,6 +139,8 @@ export const WIRE = {
   upstream_unavailable: plain(503, UNAVAILABLE, 'The service that this server works with cannot be reached; try again'),
   exchange_unavailable: plain(503, UNAVAILABLE, 'The authorization server of this server cannot be reached; try again'),
   aws_unavailable: plain(503, UNAVAILABLE, 'AWS cannot be reached for credentials; try again'),
+  audit_unavailable: plain(503, UNAVAILABLE, 'The service cannot record what it does; try again'),
+  passthrough_not_utf8: plain(400, INVALID_REQUEST, 'A header that is kept for the session is not UTF-8'),
   overloaded: plain(503, UNAVAILABLE, 'Too much is going on; try again'),
   deadline_exceeded: plain(503, UNAVAILABLE, 'It took too long to decide; try again'),
   draining: plain(503, UNAVAILABLE, 'The service is shutting down; try again'),

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 
 /** Removes the socket file of a process that is gone; one that somebody listens on stays, and binding to it fails. */
@@ -10,5 +10,6 @@ export async function removeStaleSocket(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (!alive) rmSync(path, { force: true });
+  // A path may be mistyped: nothing but a socket is ever removed.
+  if (!alive && lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path, { force: true });
 }

@@ -1,8 +1,6 @@
 import type { Decision } from '../core/decision.ts';
 import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Log } from '../core/ports.ts';
-import { refuse } from '../core/refusal.ts';
-import { answer } from '../pipeline/answer.ts';
 import type { Decide } from '../pipeline/decide.ts';
 import { decodeCheckRequest } from './codec/check-request.ts';
 import { encodeDecision } from './edits.ts';
@@ -18,7 +16,7 @@ export type Check = (request: Buffer, signal: AbortSignal) => MaybePromise<Buffe
 export function createCheck(decide: Decide, namespace: string, log: Log): Check {
   const refused = (reason: 'request_malformed' | 'headers_not_raw' | 'internal', detail: string): Buffer => {
     log.error('a Check call could not be answered', { reason, detail });
-    return encodeDecision(answer(refuse(reason), { challenges: [], rpcId: undefined }));
+    return encodeDecision(decide.unreadable(reason, detail));
   };
   const encoded = (decision: Decision): Buffer => {
     try {

@@ -5,7 +5,13 @@ import { HeaderFields } from '../core/request-facts.ts';
 import type { Carrier, Step } from '../pipeline/carry-out.ts';
 import { PLAN_FIELD } from '../pipeline/plan.ts';
 import { decodeProcessingRequest, type ProcessingKind, type ProcessingMessage } from './codec/processing-request.ts';
-import { continueBody, continueHeaders, continueTrailers, immediate } from './codec/processing-response.ts';
+import {
+  continueBody,
+  continueHeaders,
+  continueTrailers,
+  immediate,
+  type ModeOverride,
+} from './codec/processing-response.ts';
 import { decodeStruct } from './codec/struct.ts';
 import { plainPairs } from './edits.ts';
 
@@ -14,6 +20,9 @@ const EXT_AUTHZ_NAMESPACE = 'envoy.filters.http.ext_authz';
 
 /** How long a body that we asked for may take to arrive, in milliseconds: a slow client must not hold a stream for ever. */
 const BODY_LIMIT_MS = 60_000;
+
+/** How long an answer that is held back may take to end, in milliseconds. */
+const ANSWER_LIMIT_MS = 60_000;
 
 /** Which phase may follow which; every phase stands there once at most. */
 const ORDER: readonly ProcessingKind[] = [
@@ -32,7 +41,11 @@ export type Process = (call: ServerDuplexStream<Buffer, Buffer>) => void;
  * with the response, when Envoy answers by itself (covered by test/e2e/ext-proc.test.ts); a message out of order or one
  * that cannot be read ends the stream, and Envoy ends the request.
  */
-export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools): Process {
+export function createProcess(
+  newCarrier: () => Carrier,
+  { log, metrics }: Tools,
+  answerLimitMs = ANSWER_LIMIT_MS,
+): Process {
   let open = 0;
   metrics.gauge('mcp_identity_ext_proc_streams', 'ext_proc streams that are open', () => open);
 
@@ -42,6 +55,10 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
     let phase = -1;
     let bodyTimer: NodeJS.Timeout | undefined;
     let closed = false;
+    /** Envoy was told to answer by itself: what else it sends comes too late. */
+    let answered = false;
+    /** The answer comes in pieces, so that its phase stands there more than once. */
+    let streaming = false;
 
     const close = (): void => {
       if (closed) return;
@@ -62,29 +79,39 @@ export function createProcess(newCarrier: () => Carrier, { log, metrics }: Tools
       });
       fail(status.INTERNAL, 'internal error');
     };
+    const guarded = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        broken(error);
+      }
+    };
     const reply = (kind: ProcessingKind, step: Step): void => {
       if (closed) return;
+      answered = step.kind === 'answer';
       if (step.kind === 'continue' && step.wantsBody)
         bodyTimer = setTimeout(
           () => fail(status.DEADLINE_EXCEEDED, 'the request body did not arrive'),
           BODY_LIMIT_MS,
         ).unref();
+      if (step.kind === 'continue' && step.wantsAnswer === 'buffered')
+        bodyTimer = setTimeout(() => guarded(() => reply(kind, carrier.late())), answerLimitMs).unref();
+      if (step.kind === 'continue' && step.wantsAnswer === 'streamed') streaming = true;
       call.write(encodeStep(kind, step));
     };
 
     call.on('data', (bytes: Buffer) => {
-      if (closed) return;
-      try {
+      if (closed || answered) return;
+      guarded(() => {
         const message = decodeProcessingRequest(bytes, EXT_AUTHZ_NAMESPACE);
         const next = message.kind === 'unknown' ? -1 : ORDER.indexOf(message.kind);
-        if (next <= phase) return fail(status.INVALID_ARGUMENT, 'unexpected message');
+        const goesOn = streaming && next === phase && message.kind === 'response_body';
+        if (next <= phase && !goesOn) return fail(status.INVALID_ARGUMENT, 'unexpected message');
         phase = next;
         clearTimeout(bodyTimer);
         const replied = whenReady(stepOf(carrier, message), (step) => reply(message.kind as ProcessingKind, step));
         if (replied instanceof Promise) replied.catch(broken);
-      } catch (error) {
-        broken(error);
-      }
+      });
     });
     call.on('end', () => {
       close();
@@ -107,7 +134,9 @@ function stepOf(carrier: Carrier, message: ProcessingMessage): MaybePromise<Step
     case 'request_body':
       return carrier.requestBody(message.body);
     case 'response_headers':
-      return carrier.responseHeaders(new HeaderFields(message.headers));
+      return carrier.responseHeaders(new HeaderFields(message.headers), message.endOfStream);
+    case 'response_body':
+      return carrier.responseBody(message.body, message.endOfStream);
     default:
       return { kind: 'continue' };
   }
@@ -119,16 +148,20 @@ function sealedPlan(metadata: Buffer | undefined): string | undefined {
   return typeof plan === 'string' ? plan : undefined;
 }
 
+function modeFor({ wantsBody, wantsAnswer }: Extract<Step, { kind: 'continue' }>): { modeOverride?: ModeOverride } {
+  if (wantsBody) return { modeOverride: { responseHeaders: 'send', requestBody: 'buffered' } };
+  // BUFFERED hangs or ends in a bare 500 above the buffer limit; BUFFERED_PARTIAL shows what there is (Envoy 1.40).
+  const responseBody = wantsAnswer === 'buffered' ? 'buffered_partial' : wantsAnswer;
+  return responseBody ? { modeOverride: { responseHeaders: 'send', responseBody } } : {};
+}
+
 function encodeStep(kind: ProcessingKind, step: Step): Buffer {
   if (step.kind === 'answer') return immediate(step.deny);
   const changes = step.edits ? { set: plainPairs(step.edits), remove: [...step.edits.removed()] } : {};
   switch (kind) {
     case 'request_headers':
     case 'response_headers':
-      return continueHeaders(
-        kind,
-        step.wantsBody ? { ...changes, modeOverride: { responseHeaders: 'send', requestBody: 'buffered' } } : changes,
-      );
+      return continueHeaders(kind, { ...changes, ...modeFor(step) });
     case 'request_body':
     case 'response_body':
       return continueBody(kind, step.body ? { ...changes, body: step.body } : changes);

@@ -1,7 +1,7 @@
 import type { Flow, UserKey } from '../upstream/connect-state.ts';
 import type { Provider } from '../upstream/provider.ts';
 import type { ConnectDesk } from './connect-desk.ts';
-import type { Button } from './connect-pages.ts';
+import type { Button } from './connect-layout.ts';
 import { type Reply, shown, type Visit } from './connect-visit.ts';
 
 /** Sends the person to the login issuer. @param again who is signed in there is not the one who is wanted */

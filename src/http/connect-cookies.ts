@@ -5,7 +5,7 @@ import { Browser } from '../upstream/connect-browser.ts';
 import type { Person } from '../upstream/login.ts';
 
 /** How long somebody stays signed in, in milliseconds; then they sign in again. */
-export const SESSION_LIFE_MS = 60 * 60 * 1000;
+const SESSION_LIFE_MS = 60 * 60 * 1000;
 
 /**
  * The two cookies of the connect pages, both sealed. One tells browsers apart; it lives until the browser is closed and

@@ -9,7 +9,8 @@ import type { Ticket, Tickets } from '../upstream/ticket.ts';
 import type { GrantKey, Vault } from '../upstream/vault/vault.ts';
 import { type ConnectCookies, createConnectCookies } from './connect-cookies.ts';
 import { single } from './connect-form.ts';
-import { type Button, ConnectPages } from './connect-pages.ts';
+import { type Button, ConnectLayout } from './connect-layout.ts';
+import { ConnectPages, type RefusedMore } from './connect-pages.ts';
 import { type ConnectPaths, connectPaths } from './connect-paths.ts';
 import { CONNECT_REFUSALS, type ConnectReason, reasonOfFailure } from './connect-refusals.ts';
 import type { Reply, Told, Visit } from './connect-visit.ts';
@@ -36,6 +37,7 @@ export type About = Omit<Told, 'outcome' | 'reason'>;
 export interface ConnectDesk {
   readonly paths: ConnectPaths;
   readonly pages: ConnectPages;
+  readonly layout: ConnectLayout;
   readonly cookies: ConnectCookies;
   readonly login: Login;
   /** Host of the login issuer. */
@@ -46,7 +48,7 @@ export interface ConnectDesk {
   /** The user a link was made for, or why it cannot be used. */
   openTicket(text: string, provider: string): Ticket | ConnectReason;
   /** @param party the other site, for texts that name it */
-  refuse(reason: ConnectReason, about?: About, more?: { party?: string | undefined; button?: Button }): Reply;
+  refuse(reason: ConnectReason, about?: About, more?: RefusedMore & { readonly party?: string }): Reply;
   failed(failure: ProviderFailure, about: About, party: string): Reply;
 
   /** A form of the accounts page. It holds for the person the page was made for: another tab may have signed in another. */
@@ -62,15 +64,16 @@ export function createConnectDesk(parts: ConnectDeskParts): ConnectDesk {
   const paths = connectPaths(publicUrl);
   const pages = new ConnectPages(paths);
   const signInAt = new URL(login.issuer).host;
-  const refuse: ConnectDesk['refuse'] = (reason, about, { party = signInAt, button } = {}) => {
+  const refuse: ConnectDesk['refuse'] = (reason, about, { party = signInAt, ...more } = {}) => {
     const { status, outcome } = CONNECT_REFUSALS[reason];
     const told = about ? [{ ...about, outcome, reason }] : [];
-    return { status, show: pages.refused(reason, party, button), told, cookies: [] };
+    return { status, show: pages.refused(reason, party, more), told, cookies: [] };
   };
 
   return {
     paths,
     pages,
+    layout: new ConnectLayout(paths.host),
     cookies: createConnectCookies(cookieKeys, paths.secure, login.fingerprint, clock),
     login,
     signInAt,

@@ -2,7 +2,7 @@ import type { Provider } from '../upstream/provider.ts';
 import { beginConnect, beginSignIn, signInButton } from './connect-begin.ts';
 import type { ConnectDesk } from './connect-desk.ts';
 import { single } from './connect-form.ts';
-import type { Button } from './connect-pages.ts';
+import type { Button } from './connect-layout.ts';
 import { goTo, type Reply, sameUser, shown, type Visit } from './connect-visit.ts';
 
 /** GET of a link: says what it is about. Nothing begins before its button is pressed, so whoever fetches it may. */
@@ -48,7 +48,7 @@ function wrongLink(desk: ConnectDesk, visit: Visit, provider: string, text: stri
   if (typeof ticket === 'string') return desk.refuse(ticket, about);
   if (!person || sameUser(ticket, person)) return undefined;
   const button = linkButton(desk, visit, provider, text, 'Sign in as somebody else', { switch: 'yes' });
-  return desk.refuse('other_user', about, { button });
+  return desk.refuse('other_user', about, { button, signedInAs: person.label });
 }
 
 function linkButton(

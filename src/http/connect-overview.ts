@@ -3,7 +3,7 @@ import type { Person } from '../upstream/login.ts';
 import type { Provider } from '../upstream/provider.ts';
 import { signInButton } from './connect-begin.ts';
 import type { ConnectDesk } from './connect-desk.ts';
-import type { Button } from './connect-pages.ts';
+import type { Button } from './connect-layout.ts';
 import { goTo, type Reply, shown, type Visit } from './connect-visit.ts';
 
 /** The accounts page: what is connected, since when, with which permissions. */

@@ -1,74 +1,22 @@
 import type { Account, Disconnected } from '../upstream/connect-accounts.ts';
-import { type Html, html, styleElement, textOf } from './connect-html.ts';
+import { type Html, html } from './connect-html.ts';
+import { type Button, form, type Page } from './connect-layout.ts';
 import type { ConnectPaths } from './connect-paths.ts';
 import { CONNECT_REFUSALS, type ConnectReason } from './connect-refusals.ts';
-import { pageStyle } from './connect-style.ts';
 
-export interface Page {
-  readonly title: string;
-  readonly body: Html;
-  /** Where the browser goes by itself, at once. */
-  readonly leadsTo?: string;
-}
-
-/** A button that posts; `token` proves that the page is ours and meant for this person. */
-export interface Button {
-  readonly label: string;
-  /** For those who do not see what stands around it. */
-  readonly name?: string;
-  readonly action: string;
-  readonly fields: Readonly<Record<string, string>>;
-  readonly kind?: 'main' | 'small';
+export interface RefusedMore {
+  /** A way out beside the accounts page. */
+  readonly button?: Button;
+  readonly signedInAs?: string;
 }
 
 /** The words of the connect pages. Whatever comes in is text; `html` escapes it. */
 export class ConnectPages {
   readonly #paths: ConnectPaths;
-  readonly #style: Html;
-  readonly #policy: string;
   readonly #time = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
 
   constructor(paths: ConnectPaths) {
     this.#paths = paths;
-    const { css, source } = pageStyle();
-    this.#style = styleElement(css);
-    this.#policy = `default-src 'none'; style-src ${source}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
-  }
-
-  /**
-   * `form-action 'self'` is enough: Chromium applies it to every redirect that follows a form, so no form of ours is
-   * answered with a redirect to another site but with a page that leads there.
-   */
-  get headers(): Readonly<Record<string, string>> {
-    return {
-      'content-type': 'text/html; charset=utf-8',
-      'content-security-policy': this.#policy,
-      'x-frame-options': 'DENY',
-      'cross-origin-resource-policy': 'same-origin',
-    };
-  }
-
-  write({ title, body, leadsTo }: Page): string {
-    const { host } = this.#paths;
-    const refresh = leadsTo === undefined ? undefined : html`<meta http-equiv="refresh" content="0; url=${leadsTo}">`;
-    return textOf(html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-${refresh}
-<title>${title} · ${host}</title>
-${this.#style}
-</head>
-<body>
-<header>Connected accounts at ${host}</header>
-<main>
-${body}
-</main>
-</body>
-</html>
-`);
   }
 
   /** @param signedInAs undefined while nobody is; @param signInAt host of the login issuer */
@@ -89,7 +37,7 @@ ${body}
 <h1>Connect your ${provider} account</h1>
 <p>An MCP client that you use wants to work with ${provider} in your name. ${this.#paths.host} keeps the access that
 ${provider} gives and uses it for your own requests only. You can end it at any time.</p>
-${scopes.length > 0 ? html`<p>It asks for:</p><ul>${scopes.map((scope) => html`<li><code>${scope}</code></li>`)}</ul>` : undefined}
+${scopes.length > 0 ? html`<p>These permissions are asked for:</p><ul>${scopes.map((scope) => html`<li><code>${scope}</code></li>`)}</ul>` : undefined}
 ${who}
 <p class="note">Go on only if you have just asked for this in your own MCP client.</p>
 <div class="actions">${form(button)}</div>
@@ -198,15 +146,20 @@ ${this.#toAccounts()}
     };
   }
 
-  /** @param party the other site, for texts that name it; @param button a way out beside the accounts page */
-  refused(reason: ConnectReason, party: string, button?: Button): Page {
+  /** @param party the other site, for texts that name it */
+  refused(reason: ConnectReason, party: string, { button, signedInAs }: RefusedMore = {}): Page {
     const { heading, text } = CONNECT_REFUSALS[reason];
     const title = heading.replaceAll('PARTY', () => party);
+    const who =
+      signedInAs === undefined
+        ? undefined
+        : html`<p class="quiet">You are signed in as <b><bdi>${signedInAs}</bdi></b>.</p>`;
     return {
       title,
       body: html`<section class="panel">
 <h1>${title}</h1>
 <p class="note bad" role="alert">${text.replaceAll('PARTY', () => party)}</p>
+${who}
 ${this.#toAccounts(button)}
 </section>`,
     };
@@ -216,13 +169,6 @@ ${this.#toAccounts(button)}
     const link = html`<a class="button" href="${this.#paths.accounts}">Your accounts</a>`;
     return html`<div class="actions">${button && form(button)}${link}</div>`;
   }
-}
-
-function form({ label, name, action, fields, kind }: Button): Html {
-  const hidden = Object.entries(fields).map(
-    ([field, value]) => html`<input type="hidden" name="${field}" value="${value}">`,
-  );
-  return html`<form method="post" action="${action}">${hidden}<button class="${kind ?? ''}" aria-label="${name ?? label}">${label}</button></form>`;
 }
 
 function stateOf(account: Account): Html {

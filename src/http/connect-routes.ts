@@ -108,9 +108,9 @@ export function connectRoutes({ audit, tools, ...parts }: ConnectParts): Handler
       response.writeHead(status, { ...common, location: show.location, 'content-length': 0 }).end();
       return;
     }
-    const text = desk.pages.write(show);
+    const text = desk.layout.write(show);
     const length = { 'content-length': Buffer.byteLength(text) };
-    response.writeHead(status, { ...desk.pages.headers, ...common, ...length }).end(text);
+    response.writeHead(status, { ...desk.layout.headers, ...common, ...length }).end(text);
   };
 
   return async (request, response, url) => {

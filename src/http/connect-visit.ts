@@ -3,7 +3,7 @@ import { Browser } from '../upstream/connect-browser.ts';
 import type { UserKey } from '../upstream/connect-state.ts';
 import type { Person } from '../upstream/login.ts';
 import type { ConnectCookies } from './connect-cookies.ts';
-import type { Page } from './connect-pages.ts';
+import type { Page } from './connect-layout.ts';
 
 /** One request to the connect pages: what is asked, by whom, from which browser. */
 export interface Visit {

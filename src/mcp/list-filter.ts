@@ -61,7 +61,8 @@ class ListReader {
     const end = json.members(start, 0, this.#messageMember);
     if (end < 0)
       return { kind: 'unreadable', detail: this.#fault ?? `the message is ${json.fault} at byte ${json.faultAt}` };
-    if (json.skipSpace(end) < bytes.length) return { kind: 'unreadable', detail: `more than one value, at byte ${end}` };
+    if (json.skipSpace(end) < bytes.length)
+      return { kind: 'unreadable', detail: `more than one value, at byte ${end}` };
     return this.#edits.length === 0 ? { kind: 'unchanged' } : { kind: 'edited', body: applied(bytes, this.#edits) };
   }
 
@@ -160,12 +161,7 @@ function byFold(names: readonly string[]): ReadonlyMap<string, string> {
 }
 
 /** The known name that the key literal spells, '' for none of them, undefined for what only some parsers take for one. */
-function keyOf(
-  json: JsonScanner,
-  start: number,
-  end: number,
-  known: ReadonlyMap<string, string>,
-): string | undefined {
+function keyOf(json: JsonScanner, start: number, end: number, known: ReadonlyMap<string, string>): string | undefined {
   const key = json.text(start, end);
   // A JavaScript client that copies members one by one makes `__proto__` the prototype.
   if (key === undefined || key === '__proto__') return undefined;

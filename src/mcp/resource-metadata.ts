@@ -17,6 +17,14 @@ interface Known {
 /** The MCP servers this service has heard of, from the bootstrap, the running Envoy or policies seen on requests. */
 export class ResourceDirectory {
   readonly #byResource = new Map<string, Known>();
+  /** By the path and query of the metadata URL. */
+  readonly #byPath = new Map<string, [resource: string, known: Known][]>();
+
+  /** Forgets everything: what Envoy runs has changed. */
+  clear(): void {
+    this.#byResource.clear();
+    this.#byPath.clear();
+  }
 
   /** Adds what one route says of a resource; several routes may share one. */
   add(resource: string, issuers: readonly string[], scopes: readonly string[]): void {
@@ -24,6 +32,8 @@ export class ResourceDirectory {
     if (!known) {
       known = { url: new URL(resourceMetadataUrl(resource)), issuers: new Set(), scopes: new Set() };
       this.#byResource.set(resource, known);
+      const path = known.url.pathname + known.url.search;
+      this.#byPath.set(path, [...(this.#byPath.get(path) ?? []), [resource, known]]);
     }
     for (const issuer of issuers) known.issuers.add(issuer);
     for (const scope of scopes) known.scopes.add(scope);
@@ -34,7 +44,7 @@ export class ResourceDirectory {
    * are equal; a proxy in front may have rewritten it.
    */
   find(path: string, host: string | undefined): ResourceMetadata | undefined {
-    const candidates = [...this.#byResource].filter(([, known]) => known.url.pathname + known.url.search === path);
+    const candidates = this.#byPath.get(path) ?? [];
     const found =
       candidates.find(([, { url }]) => url.host === host) ?? (candidates.length === 1 ? candidates[0] : undefined);
     if (!found || found[1].issuers.size === 0) return undefined;

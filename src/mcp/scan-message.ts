@@ -19,6 +19,8 @@ export interface ScanOptions {
 }
 
 const MAX_ID_BYTES = 1024;
+/** Of a method or a name, quotes and escapes included. */
+const MAX_COMPARABLE_BYTES = 1024;
 
 const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
@@ -161,6 +163,11 @@ class MessageReader {
 
   /** Text a policy compares. Swift compares by canonical equivalence, so only the composed form (NFC) is one text. */
   #comparableText(start: number, end: number): string | undefined {
+    // Normalising takes time that grows with the square of some texts.
+    if (end - start > MAX_COMPARABLE_BYTES) {
+      this.#ambiguous = `the string at byte ${start} is longer than ${MAX_COMPARABLE_BYTES} bytes`;
+      return undefined;
+    }
     const text = this.#text(start, end);
     // Plain ASCII is as long as its literal without the quotes, and composed.
     if (text === undefined || text.length === end - start - 2 || text === text.normalize('NFC')) return text;

@@ -39,5 +39,10 @@ async function read(
   const metadata = await processDiscoveryResponse(expected, response);
   // RFC 8414 3.3 asks for identity; oauth4webapi compares normalised URLs.
   if (metadata.issuer !== issuer) throw new Error('the issuer in the metadata document is another one');
+  // An issuer on the network must not point us at services of this machine, such as Envoy's admin address.
+  const local =
+    expected.protocol === 'https:' &&
+    Object.values(metadata).some((value) => typeof value === 'string' && value.startsWith('http:'));
+  if (local) throw new Error('the metadata document of an https issuer names an http address');
   return metadata;
 }

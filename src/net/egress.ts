@@ -54,12 +54,15 @@ export function createEgress(options: EgressOptions): Egress {
   const call = async (
     text: string,
     { method, headers, body, signal }: EgressRequest,
+    purpose: string,
     { timeoutMs = options.timeoutMs ?? 5_000, maxResponseBytes = options.maxResponseBytes ?? 1024 ** 2 }: EgressLimits,
   ): Promise<Response> => {
     const fault = urlFault(text);
     if (fault) throw new EgressError('refused_url', `an endpoint ${fault}`);
     const url = new URL(text);
     const place = `${method} ${url.origin}${url.pathname}`;
+    // A flood of one kind of call leaves the other kinds their turns.
+    const lane = `${purpose} ${url.origin}`;
     const ended = new AbortController();
     const stop = () => ended.abort();
     const timer = setTimeout(stop, timeoutMs);
@@ -67,7 +70,7 @@ export function createEgress(options: EgressOptions): Egress {
     if (signal?.aborted) stop();
     let entered = false;
     try {
-      await gate.enter(url.origin, ended.signal);
+      await gate.enter(lane, ended.signal);
       entered = true;
       // A redirect could carry a credential to a host that nobody configured, or reach one that we must not reach.
       const answer = await fetch(url, {
@@ -95,7 +98,7 @@ export function createEgress(options: EgressOptions): Egress {
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
-      if (entered) gate.leave(url.origin);
+      if (entered) gate.leave(lane);
     }
   };
 
@@ -115,7 +118,7 @@ export function createEgress(options: EgressOptions): Egress {
     return async (url, request) => {
       const startMs = performance.now();
       try {
-        const answer = await call(url, request, limits);
+        const answer = await call(url, request, purpose, limits);
         count(answer.status >= 500 ? 'server_error' : answer.status >= 400 ? 'client_error' : 'ok');
         return answer;
       } catch (error) {

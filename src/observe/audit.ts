@@ -1,33 +1,55 @@
-import { pino } from 'pino';
-import type { Audit, AuditRecord } from '../core/ports.ts';
+import sonicBoom from 'sonic-boom';
+import type { Audit, AuditRecord, Log } from '../core/ports.ts';
 
 export interface AuditSink extends Audit {
+  /** True while lines cannot be written, or too many wait: then nothing may pass that would leave no trace. */
+  readonly broken: boolean;
   /** Writes what is still in memory; the last thing before the process ends. */
   flush(): void;
 }
 
+/** Bytes that may wait for a slow disk or reader before the audit counts as broken. */
+const MAX_WAITING = 32 * 1024 * 1024;
+/** Bytes beyond which lines are dropped: only denials get here, because a broken audit lets nothing pass. */
+const MAX_KEPT = 64 * 1024 * 1024;
+
 /**
  * One JSON object per line (contract §7). Writes are handed to the kernel in batches; while it is slow lines wait in
- * memory, none is dropped.
+ * memory.
  * @param destination `stdout` or `file:<absolute path>` (appended, mode 0600)
  */
-export function createAudit(destination: string): AuditSink {
-  const sink =
+export function createAudit(destination: string, log: Log): AuditSink {
+  const target =
     destination === 'stdout'
-      ? pino.destination({ fd: 1, sync: false })
-      : pino.destination({
-          dest: destination.slice('file:'.length),
-          sync: false,
-          append: true,
-          mkdir: false,
-          mode: 0o600,
-        });
+      ? { fd: 1 }
+      : { dest: destination.slice('file:'.length), append: true, mkdir: false, mode: 0o600 };
+  const sink = new sonicBoom.SonicBoom({ ...target, sync: false, maxLength: MAX_KEPT });
+  let failing = false;
+  let waiting = 0;
+  sink.on('error', (error: Error) => {
+    if (!failing)
+      log.error('the audit cannot be written; every request is refused until it can', { error: error.message });
+    failing = true;
+  });
+  sink.on('write', (bytes: number) => {
+    waiting = Math.max(0, waiting - bytes);
+    if (failing) log.info('the audit can be written again');
+    failing = false;
+  });
+  sink.on('drain', () => {
+    waiting = 0;
+  });
   return {
+    get broken() {
+      return failing || waiting > MAX_WAITING;
+    },
     write(record: AuditRecord): void {
-      sink.write(`${JSON.stringify(record)}\n`);
+      const line = `${JSON.stringify(record)}\n`;
+      waiting += Buffer.byteLength(line);
+      sink.write(line);
     },
     flush(): void {
-      sink.flushSync();
+      if (!failing) sink.flushSync();
     },
   };
 }

@@ -24,8 +24,8 @@ const MALFORMED: Record<MalformedReason, Reason> = {
 
 const NONE: BodyReading = { kind: 'none' };
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
-const JSON_TYPE = /^application\/json *(;.*)?$/i;
-const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)"?/i;
+/** Nothing beside the type but one `charset=utf-8`: parsers disagree about all else, and one that reads UTF-7 sees another body. */
+const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/i;
 
 /**
  * Reads the body that `Check` got and must decide on (contract §5).
@@ -69,9 +69,7 @@ function refuseType(headers: HeaderFields): Refusal | undefined {
   if (headers.has('content-encoding')) return refuse('body_encoded');
   const types = headers.all('content-type');
   const [type = ''] = types;
-  const charset = CHARSET.exec(type)?.[1]?.toLowerCase();
-  const isJson =
-    types.length === 1 && JSON_TYPE.test(type) && !type.includes(',') && (charset === undefined || charset === 'utf-8');
+  const isJson = types.length === 1 && JSON_TYPE.test(type);
   return isJson ? undefined : refuse('body_type');
 }
 

@@ -13,6 +13,7 @@ import { dated, signerFor } from '../propagation/assertion.ts';
 import type { Signers } from '../propagation/signers.ts';
 import { answer } from './answer.ts';
 import { readMessageBody } from './body.ts';
+import { ListAnswer, type ListMode, type ListPlan } from './list-filter.ts';
 import { openPlan, type Plan, type SessionPlan } from './plan.ts';
 
 /** What Envoy is told after one phase. */
@@ -22,8 +23,13 @@ export type Step =
       readonly edits?: HeaderEdits;
       readonly body?: Buffer /** Send the whole request body too. */;
       readonly wantsBody?: boolean;
+      /** Send the body of the answer too. */
+      readonly wantsAnswer?: Exclude<ListMode, 'pass'>;
     }
   | { readonly kind: 'answer'; readonly deny: Deny };
+
+/** What a backend may say of the bytes of its answer: wrong after an edit, and headers are sent before it. */
+const OF_THE_BYTES = ['content-length', 'etag', 'content-digest', 'repr-digest', 'digest', 'content-md5'];
 
 const CONTINUE: Extract<Step, { kind: 'continue' }> = { kind: 'continue' };
 
@@ -48,6 +54,8 @@ export class Carrier {
   #rpcId: string | undefined;
   #elicitationUrl = false;
   #signable: SignableRequest | undefined;
+  #list: ListAnswer | undefined;
+  #status = 0;
 
   constructor(parts: CarrierParts) {
     this.#parts = parts;
@@ -62,16 +70,25 @@ export class Carrier {
         'a decision handed to ext_proc could not be opened; do all replicas share their session keys?',
         { request_id: headers.get('x-request-id') ?? null },
       );
+      this.#parts.audit.write({
+        time: new Date(this.#parts.tools.clock.nowMs()).toISOString(),
+        event: 'response',
+        outcome: 'error',
+        reason: 'internal',
+        detail: 'the decision handed to ext_proc could not be opened',
+        status: 500,
+        request_id: headers.get('x-request-id') ?? null,
+      });
       return { kind: 'answer', deny: answer(refuse('internal'), { challenges: [], rpcId: undefined }) };
     }
     this.#plan = plan;
     this.#headers = headers;
     this.#rpcId = plan.rpcId;
-    this.#elicitationUrl = plan.session?.opens.elicitationUrl ?? false;
+    this.#elicitationUrl = plan.session?.opens?.elicitationUrl ?? false;
     if (plan.sign) return this.#prepareSigning(plan, plan.sign, endOfStream);
     // For what a session only likes to know, a body above the limit is not asked for: it would end the request.
     const glances =
-      plan.session?.opens.elicitationUrl === null && Number(headers.get('content-length') ?? '0') <= plan.maxBody;
+      plan.session?.opens?.elicitationUrl === null && Number(headers.get('content-length') ?? '0') <= plan.maxBody;
     const wantsBody = !endOfStream && (plan.meta !== undefined || glances);
     return wantsBody ? { kind: 'continue', wantsBody } : CONTINUE;
   }
@@ -85,6 +102,8 @@ export class Carrier {
   }
 
   #readBody(plan: Plan, body: Buffer): Step {
+    // An empty frame is no body; what needs one has been asked for it by Check.
+    if (body.length === 0 && this.#headers.get(':method') !== 'POST') return CONTINUE;
     const reading = readMessageBody(body, this.#headers, plan.maxBody, plan.meta?.key);
     if (reading.kind === 'refused') return plan.meta ? this.#refuse(plan, reading.refusal) : CONTINUE;
     if (reading.kind === 'none') return CONTINUE;
@@ -106,7 +125,8 @@ export class Carrier {
     return { ...step, edits };
   }
 
-  responseHeaders(headers: HeaderFields): Step {
+  /** @param endOfStream the answer has no body */
+  responseHeaders(headers: HeaderFields, endOfStream: boolean): Step {
     const plan = this.#plan;
     if (!plan) return CONTINUE; // a local reply of Envoy, or a route that needs nothing here
     const status = Number(headers.get(':status') ?? '0');
@@ -123,11 +143,41 @@ export class Carrier {
     const raw = headers.get('mcp-session-id');
     if (plan.session && raw !== undefined) {
       const id = this.#sealSession(plan.session, raw, plan.backend);
-      if (id === undefined) return this.#refuse(plan, refuse('session_too_large'), status);
-      edits.set('mcp-session-id', id);
+      if (id === 'too_large') return this.#refuse(plan, refuse('session_too_large'), status);
+      if (id === undefined) edits.remove('mcp-session-id');
+      else edits.set('mcp-session-id', id);
     }
-    this.#record(plan, status < 500 ? 'allow' : 'error', status < 500 ? 'ok' : 'backend_error', status, status);
-    return { kind: 'continue', edits };
+    const step = plan.list ? this.#prepareList(plan, plan.list, headers, endOfStream) : CONTINUE;
+    if (step.kind === 'answer') return step;
+    if (step.wantsAnswer) for (const name of OF_THE_BYTES) if (headers.has(name)) edits.remove(name);
+    if (step.wantsAnswer !== 'buffered')
+      this.#record(plan, status < 500 ? 'allow' : 'error', status < 500 ? 'ok' : 'backend_error', status, status);
+    return { ...step, edits };
+  }
+
+  #prepareList(plan: Plan, list: ListPlan, headers: HeaderFields, endOfStream: boolean): Step {
+    this.#status = Number(headers.get(':status') ?? '0');
+    const answered = new ListAnswer(list, plan.maxBody);
+    const mode = answered.headers(headers, !endOfStream);
+    if (typeof mode === 'object') return this.#refuse(plan, mode, this.#status);
+    if (mode === 'pass') return CONTINUE;
+    this.#list = answered;
+    return { kind: 'continue', wantsAnswer: mode };
+  }
+
+  /** A list as the caller may see it. @param end nothing of the answer follows */
+  responseBody(body: Buffer, end: boolean): Step {
+    const plan = this.#plan;
+    if (!plan?.list || !this.#list) return CONTINUE;
+    const part = this.#list.body(body, end);
+    if (part.kind === 'refused') return this.#refuse(plan, part.refusal, this.#status);
+    if (plan.list.of === 'answer') this.#record(plan, 'allow', 'ok', this.#status, this.#status);
+    return part.body === undefined ? CONTINUE : { kind: 'continue', body: part.body };
+  }
+
+  /** The answer that was asked for has not ended in time. */
+  late(): Step {
+    return this.#plan ? this.#refuse(this.#plan, refuse('list_late'), this.#status) : CONTINUE;
   }
 
   /** @throws when ext_authz could not set the host: the request would go nowhere we know of */
@@ -159,17 +209,21 @@ export class Carrier {
     return { ...step, edits };
   }
 
-  /** The same session keeps the id the client knows; another one is a new session of the same owner. */
+  /**
+   * The same session keeps the id the client knows; another one is a new session of the same owner.
+   * @returns undefined where the request may not open one
+   */
   #sealSession({ presented, opens }: SessionPlan, backendId: string, backend: string): string | undefined {
     if (presented?.backendId === backendId) return presented.id;
     const { sessions, tools } = this.#parts;
+    if (!opens || !sessions) return undefined;
     try {
-      return sessions?.seal(
+      return sessions.seal(
         { ...opens, backendId, createdMs: tools.clock.nowMs(), elicitationUrl: this.#elicitationUrl },
         backend,
       );
     } catch (error) {
-      if (error instanceof RangeError) return undefined;
+      if (error instanceof RangeError) return 'too_large';
       throw error;
     }
   }

@@ -1,10 +1,10 @@
 import type { Allow, Decision, Deny } from '../core/decision.ts';
-import { HeaderEdits } from '../core/header-edits.ts';
+import { HeaderEdits, unfitHeader } from '../core/header-edits.ts';
 import type { Identity, User } from '../core/identity.ts';
 import { type MaybePromise, whenReady } from '../core/maybe-promise.ts';
 import type { Audit, Tools } from '../core/ports.ts';
 import { outcomeOf, type Reason, type Refusal, refuse } from '../core/refusal.ts';
-import type { RequestFacts } from '../core/request-facts.ts';
+import { HeaderFields, type RequestFacts } from '../core/request-facts.ts';
 import type { Sealer } from '../core/seal.ts';
 import type { McpMessage } from '../mcp/message.ts';
 import type { Sessions } from '../mcp/session.ts';
@@ -16,9 +16,17 @@ import { authorize } from './authorize.ts';
 import { glanceAtBody, readDecidedBody, refuseFraming } from './body.ts';
 import { type CountDecision, countDecisions } from './count.ts';
 import { ACCOUNT_MISSING, type ConnectLink, settleMissing } from './missing-account.ts';
+import { planList } from './list-filter.ts';
 import { makePlan, sealPlan } from './plan.ts';
 import type { Route } from './route.ts';
-import { readSession, refuseSession, type SessionReading, teardownUser, writeSession } from './session-check.ts';
+import {
+  readSession,
+  refuseCapture,
+  refuseSession,
+  type SessionReading,
+  teardownUser,
+  writeSession,
+} from './session-check.ts';
 
 /** What the route's metadata came to: a prepared route, or why there is none. */
 export type RouteFinding =
@@ -38,7 +46,11 @@ export interface DeciderParts {
   readonly tools: Tools;
 }
 
-export type Decide = (facts: RequestFacts, signal: AbortSignal) => MaybePromise<Decision>;
+export interface Decide {
+  (facts: RequestFacts, signal: AbortSignal): MaybePromise<Decision>;
+  /** The denial of a call that could not be read or answered; counted and audited like every other. */
+  unreadable(reason: Reason, detail: string): Decision;
+}
 
 /** What the backend gets besides what every request of the route gets. */
 type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'credential' | 'signing'> & {
@@ -109,9 +121,27 @@ export function createDecider(parts: DeciderParts): Decide {
     for (const [name, value] of route.headerForward) edits.set(name, value);
     if (identity.kind === 'user') tellUser(facts, route, identity, edits);
     for (const [name, value] of outgoing.headers) edits.set(name, value);
+    const list = planList(facts, route, identity, course.message);
+    // RFC 9110 12.5.3: without the header a backend may encode as it likes, and what is encoded cannot be filtered.
+    if (list) edits.set('accept-encoding', 'identity');
     const written = outgoing.signing ? [...edits.names(), ...SIGNATURE_HEADERS] : edits.names();
-    finish(facts, course, 'ok', 'allow', 200, written);
-    if (!route.extProc) return { kind: 'allow', edits } satisfies Allow;
+    const unfit = unfitHeader(edits);
+    if (unfit !== undefined)
+      return deny(facts, course, refuse('internal', { detail: `the value of ${unfit} cannot be carried in a header` }));
+    const handoff = route.extProc ? handOver(facts, course, route, identity, outgoing, written, list) : undefined;
+    finish(facts, course, 'ok', 'allow', 200, written); // last: the audit says only what happens
+    return { kind: 'allow', edits, ...(handoff === undefined ? {} : { handoff }) } satisfies Allow;
+  };
+
+  const handOver = (
+    facts: RequestFacts,
+    course: Course,
+    route: Route,
+    identity: Identity,
+    outgoing: Outgoing,
+    written: readonly string[],
+    list: ReturnType<typeof planList>,
+  ): string => {
     const { session, message } = course;
     const plan = makePlan({
       facts,
@@ -121,15 +151,12 @@ export function createDecider(parts: DeciderParts): Decide {
       message,
       credential: outgoing.credential,
       signing: outgoing.signing,
+      list,
       onUnauthorized: outgoing.onUnauthorized,
       written,
       maxBody: parts.maxBody,
     });
-    return {
-      kind: 'allow',
-      edits,
-      handoff: sealPlan(parts.planSealer, plan, facts.headers.get('x-request-id') ?? ''),
-    } satisfies Allow;
+    return sealPlan(parts.planSealer, plan, facts.headers.get('x-request-id') ?? '');
   };
 
   /** What the strategy came back with. */
@@ -163,6 +190,7 @@ export function createDecider(parts: DeciderParts): Decide {
           detail: 'the route has no mcp.identity metadata, or ext_authz does not forward it',
         }),
       );
+    if (audit.broken) return deny(facts, course, refuse('audit_unavailable'));
     const finding = parts.findRoute(facts.routeMetadata);
     if (finding.kind === 'unusable') return deny(facts, course, refuse(finding.reason, { detail: finding.detail }));
     const { route } = finding;
@@ -183,7 +211,8 @@ export function createDecider(parts: DeciderParts): Decide {
       const refusal =
         readBody(facts, course, route) ??
         (teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule)) ??
-        refuseSession(course.session, identity);
+        refuseSession(course.session, identity) ??
+        refuseCapture(facts, route.policy, course.session);
       if (refusal) return deny(facts, course, refusal);
       return whenReady(route.strategy.credential(identity, signal), (outgoing) =>
         settle(facts, course, route, identity, outgoing),
@@ -202,14 +231,8 @@ export function createDecider(parts: DeciderParts): Decide {
     return route.metaKey === undefined ? undefined : refuseFraming(facts, parts.maxBody);
   };
 
-  return (facts, signal) => {
-    const course: Course = {
-      startedMs: performance.now(),
-      route: undefined,
-      identity: undefined,
-      message: undefined,
-      session: { kind: 'none' },
-    };
+  const decide = (facts: RequestFacts, signal: AbortSignal): MaybePromise<Decision> => {
+    const course = newCourse();
     const broken = (error: unknown): Decision => {
       if (signal.aborted) return deny(facts, course, refuse('deadline_exceeded'));
       tools.log.error('a request could not be decided', {
@@ -225,13 +248,39 @@ export function createDecider(parts: DeciderParts): Decide {
       return broken(error);
     }
   };
+  return Object.assign(decide, {
+    unreadable: (reason: Reason, detail: string) => deny(NOTHING_READ, newCourse(), refuse(reason, { detail })),
+  });
 }
+
+function newCourse(): Course {
+  return {
+    startedMs: performance.now(),
+    route: undefined,
+    identity: undefined,
+    message: undefined,
+    session: { kind: 'none' },
+  };
+}
+
+const NOTHING_READ: RequestFacts = {
+  requestId: '',
+  method: '',
+  path: '',
+  host: '',
+  scheme: '',
+  headers: new HeaderFields([]),
+  body: undefined,
+  bodyAsText: false,
+  peer: { address: '', principal: '' },
+  routeMetadata: undefined,
+};
 
 /** Identity headers of the route. A body that ext_proc is going to edit is signed there, over its final bytes. */
 function tellUser(facts: RequestFacts, route: Route, user: User, edits: HeaderEdits): void {
   for (const [name, value] of route.forwardUser?.(user) ?? []) edits.set(name, value);
   const { assertions, metaKey } = route;
-  if (!assertions?.header) return;
+  if (!assertions) return;
   const body = metaKey === undefined && !facts.bodyAsText ? facts.body : undefined;
   edits.set(assertions.header, assertions.sign(assertions.claims(user, facts.method), body));
 }

@@ -9,6 +9,7 @@ import { propagated } from '../propagation/forwarded-user.ts';
 import { captureValues } from '../propagation/passthrough-capture.ts';
 import { type AwsSigning, type SigningPlan, signingPlan } from '../strategies/aws-signature.ts';
 import { auditIdentity } from './audit-record.ts';
+import type { ListPlan } from './list-filter.ts';
 import type { Route } from './route.ts';
 import type { SessionReading } from './session-check.ts';
 
@@ -30,6 +31,8 @@ export interface Plan {
   readonly credential?: { readonly invalidate?: unknown };
   /** Sign the request for AWS, after every other edit. */
   readonly sign?: SigningPlan;
+  /** Filter the lists of tools in the answer. */
+  readonly list?: ListPlan;
   /** What the client hears when the backend wants a credential that the user has not connected yet. */
   readonly onUnauthorized?: Deny;
   /** Lower-case names of response headers the client must not see. */
@@ -43,8 +46,8 @@ export interface Plan {
 export interface SessionPlan {
   /** The id the client presented and what the backend calls it. */
   readonly presented?: { readonly id: string; readonly backendId: string };
-  /** A session that the response may open; the client's capability is read from the body where `Check` had none. */
-  readonly opens: Omit<Session, 'backendId' | 'createdMs' | 'elicitationUrl'> & {
+  /** A session that the response may open; undefined where it may not. The client's capability is read from the body where `Check` had none. */
+  readonly opens?: Omit<Session, 'backendId' | 'createdMs' | 'elicitationUrl'> & {
     readonly elicitationUrl: boolean | null;
   };
 }
@@ -70,6 +73,7 @@ export interface PlanInput {
   readonly message: McpMessage | undefined;
   readonly credential: Plan['credential'];
   readonly signing: AwsSigning | undefined;
+  readonly list: ListPlan | undefined;
   readonly onUnauthorized: Deny | undefined;
   /** Lower-case names of the headers written into the request. */
   readonly written: readonly string[];
@@ -83,6 +87,11 @@ const HIDDEN = ['www-authenticate', 'proxy-authenticate', 'authorization'];
 export function makePlan(input: PlanInput): Plan {
   const { facts, route, identity, session, message } = input;
   const { policy } = route;
+  // What is no secret and no identity may be a header of the answer too.
+  const harmless = new Set([
+    'mcp-session-id',
+    ...Object.keys(policy.headerForward.plaintext).map((name) => name.toLowerCase()),
+  ]);
   return {
     backend: policy.backend,
     strategy: policy.outgoingAuth.type,
@@ -94,8 +103,9 @@ export function makePlan(input: PlanInput): Plan {
       ? { credential: input.credential ?? {} }
       : {}),
     ...(input.signing === undefined ? {} : { sign: signingPlan(input.signing) }),
+    ...(input.list === undefined ? {} : { list: input.list }),
     ...(input.onUnauthorized === undefined ? {} : { onUnauthorized: input.onUnauthorized }),
-    hide: [...HIDDEN, ...input.written.filter((name) => name !== 'mcp-session-id')],
+    hide: [...HIDDEN, ...input.written.filter((name) => !harmless.has(name))],
     ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),
     audit: auditIdentity(facts, { route, identity, message }),
   };
@@ -105,21 +115,23 @@ export function makePlan(input: PlanInput): Plan {
       session.kind === 'presented'
         ? { presented: { id: session.presented.id, backendId: session.presented.session.backendId } }
         : {};
+    if (method !== 'POST') return presented; // MCP 2025-11-25, Session Management: a session begins with `initialize`
     const known = message?.clientElicitationUrl ?? null;
+    const owner =
+      identity.kind === 'user'
+        ? {
+            issuer: identity.issuer,
+            subject: identity.subject,
+            methodName: identity.methodName,
+            authMethod: identity.authMethod,
+          }
+        : null;
     return {
       ...presented,
       opens: {
-        owner:
-          identity.kind === 'user'
-            ? {
-                issuer: identity.issuer,
-                subject: identity.subject,
-                methodName: identity.methodName,
-                authMethod: identity.authMethod,
-              }
-            : null,
-        // Without the body, a POST that may open a session has to be read by ext_proc.
-        elicitationUrl: session.kind === 'presented' || method !== 'POST' ? (known ?? false) : known,
+        owner,
+        // Without the body, a request that may open a session has to be read by ext_proc.
+        elicitationUrl: session.kind === 'presented' ? (known ?? false) : known,
         ...(policy.session.passthroughCapture === 'session'
           ? { captured: captureValues(policy.passthroughHeaders, headers) }
           : {}),
@@ -142,6 +154,6 @@ function assertionPlan(
   identity: Identity,
 ): Pick<Plan, 'assertion'> {
   const sign = policy.identityPropagation?.sign ?? 'none';
-  if (!assertions?.header || sign === 'none' || metaKey === undefined || identity.kind !== 'user') return {};
+  if (!assertions || sign === 'none' || metaKey === undefined || identity.kind !== 'user') return {};
   return { assertion: { header: assertions.header, sign, claims: assertions.claims(identity, facts.method) } };
 }

@@ -1,10 +1,10 @@
-import type { HeaderEdits } from '../core/header-edits.ts';
+import { type HeaderEdits, isCarriable } from '../core/header-edits.ts';
 import type { Identity, User } from '../core/identity.ts';
 import { type Refusal, refuse } from '../core/refusal.ts';
 import type { RequestFacts } from '../core/request-facts.ts';
 import { belongsTo, type Session, type Sessions } from '../mcp/session.ts';
 import type { RoutePolicy } from '../policy/route-policy.ts';
-import { restoreValues } from '../propagation/passthrough-capture.ts';
+import { captureValues, restoreValues } from '../propagation/passthrough-capture.ts';
 
 export interface PresentedSession {
   readonly id: string;
@@ -44,7 +44,12 @@ export function teardownUser(facts: RequestFacts, policy: RoutePolicy, reading: 
   if (policy.session.identityFallback !== 'delete' || facts.method !== 'DELETE' || reading.kind !== 'presented')
     return undefined;
   const { owner } = reading.presented.session;
-  if (!owner) return undefined;
+  // A teardown ends a session and does nothing else.
+  const hasBody =
+    (facts.body?.length ?? 0) > 0 ||
+    Number(facts.headers.get('content-length') ?? '0') > 0 ||
+    facts.headers.has('transfer-encoding');
+  if (!owner || hasBody) return undefined;
   return {
     kind: 'user',
     issuer: owner.issuer,
@@ -63,4 +68,11 @@ export function writeSession(session: Session, policy: RoutePolicy, edits: Heade
   edits.set('mcp-session-id', session.backendId);
   if (session.captured && policy.session.passthroughCapture === 'session')
     restoreValues(policy.passthroughHeaders, session.captured, edits);
+}
+
+/** What a session would remember has to be something that a later request can carry. */
+export function refuseCapture(facts: RequestFacts, policy: RoutePolicy, reading: SessionReading): Refusal | undefined {
+  if (policy.session.passthroughCapture !== 'session' || reading.kind !== 'none') return undefined;
+  const fits = captureValues(policy.passthroughHeaders, facts.headers).every(([, value]) => isCarriable(value));
+  return fits ? undefined : refuse('passthrough_not_utf8');
 }

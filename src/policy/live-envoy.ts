@@ -39,6 +39,7 @@ export class LiveEnvoy {
   #counts = { error: 0, warning: 0 };
   #timer: NodeJS.Timeout | undefined;
   #nextAtMs = 0;
+  #looking: Promise<void> | undefined;
   readonly #closed = new AbortController();
 
   constructor(parts: LiveEnvoyParts) {
@@ -67,7 +68,11 @@ export class LiveEnvoy {
   /** Looks once, then again and again until `close`. Never throws: an Envoy that is not up yet is looked for later. */
   async watch(): Promise<void> {
     if (!this.#parts.fetchDump) return;
-    await this.#look(this.#parts.fetchDump);
+    // One look at a time: an answer that comes late must not take a newer one's place.
+    this.#looking ??= this.#look(this.#parts.fetchDump).finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
     if (!this.#closed.signal.aborted) this.#plan(INTERVAL_MS);
   }
 

@@ -20,6 +20,10 @@ export const routePolicySchema = z.strictObject({
     .describe('Methods that are accepted here, asked in this order'),
   scopes: z.array(scopeToken()).default([]).describe('Needed for every request'),
   tools: z.record(z.string().min(1), toolSchema).default({}).describe('Tool name or pattern with * → what it needs'),
+  filterLists: z
+    .boolean()
+    .default(false)
+    .describe('Take out of `tools/list` what `tools` and scopes keep the caller from calling; needs ext_proc'),
   outgoingAuth: outgoingAuthSchema.describe('What the backend gets in place of the credential of the caller'),
   passthroughHeaders: z.array(z.string()).default([]).describe('Further headers of the client that reach the backend'),
   headerForward: headerForwardSchema.prefault({}),
@@ -52,14 +56,17 @@ export type RoutePolicy = z.output<typeof routePolicySchema>;
 
 /** True when `Check` must see the body of every request of this route. */
 export function decidesOnBody(policy: RoutePolicy): boolean {
-  return Object.keys(policy.tools).length > 0 || policy.validateMcpHeaders;
+  return Object.keys(policy.tools).length > 0 || policy.filterLists || policy.validateMcpHeaders;
 }
 
 /** True when the policy asks for what only ext_proc can do. */
 export function needsExtProc(policy: RoutePolicy): boolean {
   const { identityPropagation: propagation, outgoingAuth, session } = policy;
   return (
-    (propagation !== undefined && propagation.mode !== 'headers') || outgoingAuth.type === 'aws_sts' || session.bind
+    policy.filterLists ||
+    (propagation !== undefined && propagation.mode !== 'headers') ||
+    outgoingAuth.type === 'aws_sts' ||
+    session.bind
   );
 }
 

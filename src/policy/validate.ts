@@ -3,6 +3,7 @@ import { schemaProblems } from '../core/schema-problems.ts';
 import { type RoutePolicy, routePolicySchema } from './route-policy.ts';
 import type { Rule } from './rule.ts';
 import {
+  claimsBesideAttributes,
   passthroughCollisions,
   passthroughNames,
   secretHeaders,
@@ -28,6 +29,7 @@ const RULES: readonly Rule[] = [
   passthroughNames,
   passthroughCollisions,
   writtenTwice,
+  claimsBesideAttributes,
   unwritableHeaders,
   undefinedNames,
   signingKey,
@@ -53,10 +55,33 @@ export interface Validation {
  * @param raw the decoded Struct
  */
 export function validatePolicy(raw: unknown, world: World): Validation {
+  const hidden = inheritedKey(raw);
+  if (hidden) return { problems: [hidden] };
   const parsed = routePolicySchema.safeParse(raw);
   if (!parsed.success) return { problems: schemaProblems(routePolicySchema, raw, parsed.error) };
   const shape = parsed.data;
   const problems = RULES.flatMap((rule) => rule(shape, world, raw));
   const wrong = problems.some((problem) => problem.severity === 'error');
   return { ...(wrong ? {} : { policy: shape }), shape, problems };
+}
+
+/** `__proto__` as a key: schemas drop it without a word, and with it what the rule under it asked for. */
+function inheritedKey(value: unknown, path: readonly (string | number)[] = []): Problem | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, inner] of Object.entries(value)) {
+    const here = [...path, key];
+    if (key === '__proto__') {
+      return {
+        code: 'SCHEMA',
+        severity: 'error',
+        file: '',
+        path: here,
+        message: 'is not a name that can be used',
+        mend: 'leave it out',
+      };
+    }
+    const found = inheritedKey(inner, here);
+    if (found) return found;
+  }
+  return undefined;
 }

@@ -20,8 +20,8 @@ export interface AssertionParts {
 
 /** Signed proof of who the user is, for one backend, method and resource. */
 export interface Assertions {
-  /** Lower-case name of the header; undefined where propagation writes no headers. */
-  readonly header: string | undefined;
+  /** Lower-case name of the header, which every mode writes: only there the final body can be covered. */
+  readonly header: string;
   /** @param method HTTP method of the request */
   claims(user: User, method: string): AssertionClaims;
   /** @param body the bytes the backend gets, where they are at hand */
@@ -40,7 +40,7 @@ export function prepareAssertions(
   if (policy.sign === 'none') return undefined;
   const sign = signerFor(policy.sign, backend, parts.signers);
   return {
-    header: policy.mode === 'meta' ? undefined : `${policy.headersPrefix}-Assertion`.toLowerCase(),
+    header: `${policy.headersPrefix}-Assertion`.toLowerCase(),
     claims: (user, method) => ({
       ...propagated(user, policy),
       iss: parts.publicUrl,

@@ -11,16 +11,8 @@ export type StripClientHeaders = (headers: HeaderFields, edits: HeaderEdits) => 
  */
 export function prepareClientHeaders(passthrough: readonly string[]): StripClientHeaders {
   const allowed = new Set(passthrough.map(normalise));
-  // Names of one deployment repeat; what was decided once is a fact about the name and this route.
-  const decided = new Map<string, boolean>();
-  const stays = (name: string): boolean => {
-    let verdict = decided.get(name);
-    if (verdict === undefined) {
-      verdict = name.startsWith(':') || (!name.includes('_') && (isCarried(name) || allowed.has(name)));
-      if (decided.size < 512) decided.set(name, verdict);
-    }
-    return verdict;
-  };
+  const stays = (name: string): boolean =>
+    name.startsWith(':') || (!name.includes('_') && (isCarried(name) || allowed.has(name)));
   return (headers, edits) => {
     const { flat } = headers;
     for (let i = 0; i < flat.length; i += 2) {

@@ -42,16 +42,18 @@ describe('attacks on the service itself: time, memory, logs', () => {
     await issuer?.stop();
   });
 
-  /** How long a harmless call of somebody else takes while `attack` is under way, in milliseconds. */
+  /** The longest that a harmless call of somebody else takes while `attack` is under way, in milliseconds. */
   const delayDuring = async (attack: () => Promise<unknown>): Promise<number> => {
-    const lines = stack.audit().length;
-    const done = attack().catch(() => {});
-    const startMs = performance.now();
-    do await rpc(url('open'), toolCall('x'));
-    while (stack.audit().length < lines + 2 && performance.now() - startMs < SOON_MS);
-    const delayMs = performance.now() - startMs;
+    const state = { over: false };
+    const done = attack().finally(() => (state.over = true));
+    let longestMs = 0;
+    do {
+      const startMs = performance.now();
+      await rpc(url('open'), toolCall('x'));
+      longestMs = Math.max(longestMs, performance.now() - startMs);
+    } while (!state.over);
     await done;
-    return delayMs;
+    return longestMs;
   };
   // Putting combining marks of descending class into order takes quadratic time (ICU): seconds for 64 KiB, hours for 4 MiB.
   const marks = (count: number) => `a${'\u0301'.repeat(count)}${'\u0316'.repeat(count)}`;
@@ -68,7 +70,8 @@ describe('attacks on the service itself: time, memory, logs', () => {
   });
 
   it('nesting, many keys, long strings and numbers cost no more than their bytes', async () => {
-    const call = (args: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":${args}}}`;
+    const call = (args: string) =>
+      `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":${args}}}`;
     const keys = JSON.stringify(Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`key-${i}`, i])));
     const bodies: [number, string][] = [
       [400, call(`${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`)],
@@ -104,29 +107,17 @@ describe('attacks on the service itself: time, memory, logs', () => {
       [marker, []],
     ];
     for (const [name, headers] of attempts) {
-      const { body, rawHeaders } = await rpc(url(name), { ...toolCall('x'), params: { name: 'x', arguments: { marker } } }, headers);
+      const { body, rawHeaders } = await rpc(
+        url(name),
+        { ...toolCall('x'), params: { name: 'x', arguments: { marker } } },
+        headers,
+      );
       assert.ok(!(body + rawHeaders.join()).includes(marker), `${name} ${headers.join(' ')}: ${body}`);
     }
     await send(url('open'), { method: marker.toUpperCase() });
     const { stdout, stderr } = stack.services[0]!;
     assert.ok(!(stdout + stderr).includes(marker));
     assert.ok(!(await stack.metrics()).toLowerCase().includes(marker.toLowerCase()));
-  });
-
-  it('names that clients make up leave nothing behind', async () => {
-    const heap = async () => Number(/^nodejs_heap_size_used_bytes (\S+)$/m.exec(await stack.metrics())?.[1]);
-    const flood = async (name: (i: number) => string) => {
-      for (let i = 0; i < 600; i += 20) {
-        const calls = Array.from({ length: 20 }, (_, k) => rpc(url('open'), toolCall('x'), [name(i + k), 'a', 'X-Junk', 'j'.repeat(50_000)]));
-        await Promise.all(calls);
-      }
-    };
-    await flood(() => 'X-The-Same-Header-Name');
-    const before = await heap();
-    await flood((i) => `X-Another-Header-Name-${i}`);
-    await flood(() => 'X-The-Same-Header-Name');
-    const grownMiB = (await heap() - before) / 1024 ** 2;
-    assert.ok(grownMiB < 12, `the heap has grown by ${grownMiB.toFixed(1)} MiB`);
   });
 
   it('without its audit the service lets nobody pass', async () => {

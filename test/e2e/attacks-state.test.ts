@@ -95,7 +95,12 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
 
   it('a token of one route is nothing on another, before and after it was remembered', async () => {
     const headers = await auth('/lax/mcp');
-    for (const [path, status] of [['meta', 401], ['lax', 200], ['meta', 401], ['bound', 401]] as const)
+    for (const [path, status] of [
+      ['meta', 401],
+      ['lax', 200],
+      ['meta', 401],
+      ['bound', 401],
+    ] as const)
       assert.equal((await rpc(`${stack.origin}/${path}/mcp`, toolCall('x'), headers)).status, status, path);
   });
 
@@ -104,7 +109,9 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
     const token = (headers[1] as string).slice('Bearer '.length);
     assert.equal((await rpc(`${stack.origin}/lax/mcp`, toolCall('x'), headers)).status, 200);
     const [head, payload, signature] = token.split('.') as [string, string, string];
-    const other = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sub: 'root' }));
+    const other = Buffer.from(
+      JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sub: 'root' }),
+    );
     for (const twin of [
       `${head}.${payload}.`,
       `${head}.${payload}.${signature.slice(0, -4)}AAAA`,
@@ -112,7 +119,11 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
       `${token}=`,
       `${token}.`,
     ])
-      assert.equal((await rpc(`${stack.origin}/lax/mcp`, toolCall('x'), ['Authorization', `Bearer ${twin}`])).status, 401, twin);
+      assert.equal(
+        (await rpc(`${stack.origin}/lax/mcp`, toolCall('x'), ['Authorization', `Bearer ${twin}`])).status,
+        401,
+        twin,
+      );
   });
 
   it('users, bodies and plans of a hundred calls at once stay together', async () => {
@@ -121,7 +132,12 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
       Array.from({ length: 100 }, (_, i) =>
         rpc(
           `${stack.origin}/meta/mcp`,
-          { jsonrpc: '2.0', id: i, method: 'tools/call', params: { name: `user-${i % 10}`, _meta: { user: { id: 'root' } } } },
+          {
+            jsonrpc: '2.0',
+            id: i,
+            method: 'tools/call',
+            params: { name: `user-${i % 10}`, _meta: { user: { id: 'root' } } },
+          },
           [...(users[i % 10] as string[]), 'X-Request-Id', 'the-same'],
         ),
       ),
@@ -148,7 +164,14 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
     const id = await open('/bound/mcp', await auth('/bound/mcp'));
     for (const session of [id, 'nonsense'])
       assert.equal(
-        (await rpc(`${stack.origin}/bound/mcp`, toolCall('x'), ['Authorization', 'Bearer x', 'Mcp-Session-Id', session])).status,
+        (
+          await rpc(`${stack.origin}/bound/mcp`, toolCall('x'), [
+            'Authorization',
+            'Bearer x',
+            'Mcp-Session-Id',
+            session,
+          ])
+        ).status,
         401,
       );
   });
@@ -178,14 +201,26 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
     if (opened.status >= 400) return assert.ok(opened.status < 500, opened.body);
     const lines = stack.audit().length;
     const id = opened.headers['mcp-session-id'] as string;
-    const used = await rpc(`${stack.origin}/captured/mcp`, toolCall('x'), [...(await auth('/captured/mcp')), 'Mcp-Session-Id', id]);
-    const line = await stack.services[0]!.until(() => stack.audit().slice(lines).find(({ event }) => event === 'decision'));
+    const used = await rpc(`${stack.origin}/captured/mcp`, toolCall('x'), [
+      ...(await auth('/captured/mcp')),
+      'Mcp-Session-Id',
+      id,
+    ]);
+    const line = await stack.services[0]!.until(() =>
+      stack
+        .audit()
+        .slice(lines)
+        .find(({ event }) => event === 'decision'),
+    );
     assert.equal(line.outcome === 'allow', used.status === 200, `audit: ${line.outcome}, client: ${used.status}`);
     assert.equal(used.status, 200, used.body);
   });
 
   it('a large first request on a route with sessions is no failure of ours', async () => {
-    const body = JSON.stringify({ ...toolCall('x'), params: { name: 'x', arguments: { filler: 'x'.repeat(6 * 1024 ** 2) } } });
+    const body = JSON.stringify({
+      ...toolCall('x'),
+      params: { name: 'x', arguments: { filler: 'x'.repeat(6 * 1024 ** 2) } },
+    });
     const answer = await rpc(`${stack.origin}/large/mcp`, body);
     assert.ok(answer.status === 200 || answer.status === 413, `${answer.status} ${answer.body}`);
   });

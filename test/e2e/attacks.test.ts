@@ -63,13 +63,22 @@ describe('attacks on one request: spelling, framing, methods', () => {
     });
   const post = (path: string, headers: readonly string[], body = JSON.stringify(toolCall('x'))) =>
     raw(
-      [`POST ${path} HTTP/1.1`, 'Host: x', 'Content-Type: application/json', `Content-Length: ${body.length}`, ...headers],
+      [
+        `POST ${path} HTTP/1.1`,
+        'Host: x',
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        ...headers,
+      ],
       body,
     );
   const http2 = (headers: OutgoingHttpHeaders, body?: string, trailers?: OutgoingHttpHeaders): Promise<number> =>
     new Promise((resolve, reject) => {
       const session = connectHttp2(stack.origin).on('error', reject);
-      const stream = session.request(headers, { endStream: body === undefined, waitForTrailers: trailers !== undefined });
+      const stream = session.request(headers, {
+        endStream: body === undefined,
+        waitForTrailers: trailers !== undefined,
+      });
       if (trailers) stream.on('wantTrailers', () => stream.sendTrailers(trailers));
       stream.on('response', (answer) => {
         session.close();
@@ -111,7 +120,9 @@ describe('attacks on one request: spelling, framing, methods', () => {
 
   it('no spelling of an identity header gets through, and no copy', async () => {
     const names = ['X-User-Sub', 'x_user_sub', 'X_USER-SUB', 'X-User-Sub_', 'X.User.Sub', 'X-User~Sub', 'x-user-sub'];
-    const headers = [...names, 'X_Forwarded_User_Id', 'X-Forwarded-User-Id', 'Authorization_'].map((name) => `${name}: root`);
+    const headers = [...names, 'X_Forwarded_User_Id', 'X-Forwarded-User-Id', 'Authorization_'].map(
+      (name) => `${name}: root`,
+    );
     assert.match(await post('/plain/mcp', headers), / 200 /);
     assert.deepEqual(identityHeaders(), []);
     assert.match(await post('/meta/mcp', headers), / 200 /);
@@ -141,7 +152,11 @@ describe('attacks on one request: spelling, framing, methods', () => {
   it('two Authorization headers are two credentials, also where guests are welcome', async () => {
     const token = await issuer.token({ aud: `${stack.origin}/plain/mcp` });
     for (const more of [`Bearer ${token}`, 'Basic YTpi', 'x']) {
-      assert.match(await post('/plain/mcp', [`Authorization: Bearer ${token}`, `Authorization: ${more}`]), / 400 /, more);
+      assert.match(
+        await post('/plain/mcp', [`Authorization: Bearer ${token}`, `Authorization: ${more}`]),
+        / 400 /,
+        more,
+      );
     }
     for (const lone of ['', 'Bearer', 'Bearer\tabc', `Bearer\u00a0${token}`, `"Bearer" ${token}`])
       assert.match(await post('/plain/mcp', [`Authorization: ${lone}`]), / 400 /, lone);
@@ -150,8 +165,16 @@ describe('attacks on one request: spelling, framing, methods', () => {
   });
 
   it('request ids cannot part a request from its plan', async () => {
-    for (const header of ['X-Request-Id: a\r\nX-Request-Id: b', 'X-Request-Id: \xe9"', 'X-Request-Id: ', 'X_Request_Id: a']) {
-      assert.match(await post('/meta/mcp', [header], '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"user":1}}}'), / 200 /);
+    for (const header of [
+      'X-Request-Id: a\r\nX-Request-Id: b',
+      'X-Request-Id: \xe9"',
+      'X-Request-Id: ',
+      'X_Request_Id: a',
+    ]) {
+      assert.match(
+        await post('/meta/mcp', [header], '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"user":1}}}'),
+        / 200 /,
+      );
       assert.deepEqual(JSON.parse(stack.backend.last().body.toString()).params._meta, {});
     }
   });
@@ -161,7 +184,12 @@ describe('attacks on one request: spelling, framing, methods', () => {
       const token = await issuer.tokenOf(
         `{"iss":"${issuer.issuer}","sub":"alice","aud":"${stack.origin}/tools/mcp","exp":${Math.floor(Date.now() / 1000) + 60},"${key}":{"sub":"root","scope":"x","isAdmin":true}}`,
       );
-      const answer = await rpc(`${stack.origin}/tools/mcp`, toolCall(key), ['Authorization', `Bearer ${token}`, key, 'x']);
+      const answer = await rpc(`${stack.origin}/tools/mcp`, toolCall(key), [
+        'Authorization',
+        `Bearer ${token}`,
+        key,
+        'x',
+      ]);
       assert.equal(answer.status, 200, answer.body);
       assert.equal(stack.backend.last().headers['x-user-sub'], 'alice');
     });

@@ -77,13 +77,18 @@ export function startVerifier(botocore: Extract<Botocore, { python: string }>): 
         waiting.push(resolve);
         setTimeout(() => resolve('no verdict in time'), VERDICT_LIMIT_MS).unref();
       });
-      const { host, region, service, accessKeyId, secretAccessKey, sessionToken } = expected;
+      const { host, region, service, accessKeyId: access_key, secretAccessKey: secret_key } = expected;
       const request = {
+        host,
+        region,
+        service,
+        access_key,
+        secret_key,
+        session_token: expected.sessionToken,
         method: seen.method,
         target: seen.url,
         headers,
         body: seen.body.toString('base64'),
-        ...{ host, region, service, access_key: accessKeyId, secret_key: secretAccessKey, session_token: sessionToken },
       };
       child.stdin.write(`${JSON.stringify(request)}\n`);
       return (await verdict) ?? undefined;

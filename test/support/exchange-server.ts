@@ -45,10 +45,11 @@ export interface ExchangeServer {
 
 /** `oidc-provider` with an RFC 8693 grant: audiences `hr` and `pay`, scopes `read` and `write`, `act` for actor tokens. */
 export async function startExchangeServer(): Promise<ExchangeServer> {
-  let handle = (_: IncomingMessage, response: ServerResponse): void => void response.writeHead(503).end();
+  let handle: (request: IncomingMessage, response: ServerResponse) => unknown = (_request, response) =>
+    response.writeHead(503).end();
   const http = createServer((request, response) => {
-    if (server.trouble !== undefined) return void response.writeHead(server.trouble).end();
-    handle(request, response);
+    if (server.trouble === undefined) handle(request, response);
+    else response.writeHead(server.trouble).end();
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const issuer = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
@@ -87,12 +88,7 @@ export async function startExchangeServer(): Promise<ExchangeServer> {
   provider.on('server_error', (_context: KoaContextWithOIDC, error: Error) => console.error(error));
   provider.on('client_credentials.saved', () => void server.ownTokens++);
 
-  const issue = async (
-    subject: string,
-    target: string,
-    scope: string,
-    context?: KoaContextWithOIDC,
-  ): Promise<string> => {
+  const issue = async (subject: string, target: string, scope: string): Promise<string> => {
     const client = await provider.Client.find(GATEWAY.clientId);
     if (!client) throw new Error('the client is gone');
     const grant = new provider.Grant({ accountId: subject, clientId: client.clientId });
@@ -134,7 +130,7 @@ export async function startExchangeServer(): Promise<ExchangeServer> {
         if (!actor?.clientId) throw new errors.InvalidRequest('actor_token');
         actors.set(context, { act: { sub: actor.clientId } });
       }
-      const token = await issue(subject, target, scope, context);
+      const token = await issue(subject, target, scope);
       server.exchanges.push({ ...params });
       context.body = {
         access_token: token,
@@ -144,7 +140,7 @@ export async function startExchangeServer(): Promise<ExchangeServer> {
         scope,
       };
     },
-    PARAMETERS as unknown as string[],
+    PARAMETERS,
   );
   handle = provider.callback();
 

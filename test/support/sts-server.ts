@@ -89,7 +89,7 @@ function assumedRole(params: URLSearchParams): AssumedRole {
     accessKeyId: `ASIA${randomBytes(8).toString('hex').toUpperCase()}`,
     secretAccessKey: randomBytes(30).toString('base64'),
     // Real ones hold `/`, `+` and `=`, and are about this long.
-    sessionToken: `${randomBytes(700).toString('base64')}`,
+    sessionToken: randomBytes(700).toString('base64'),
   };
 }
 

@@ -130,7 +130,7 @@ export class WebBrowser {
 }
 
 /** The address an answer leads to by itself. */
-export function leadsTo(answer: Loaded): string | undefined {
+function leadsTo(answer: Loaded): string | undefined {
   const { location } = answer.headers;
   const refresh = /<meta http-equiv="refresh" content="0; url=([^"]*)">/.exec(answer.body)?.[1];
   const next = location ?? (refresh === undefined ? undefined : unescaped(refresh));

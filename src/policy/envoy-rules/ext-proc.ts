@@ -127,15 +127,24 @@ function procSettings(use: ProcUse, fault: (node: Node, message: string, mend: s
     'without `allow_mode_override` ext_proc cannot ask for the bodies it needs',
     'add `allow_mode_override: true`',
   );
+  // Envoy compares whole modes (1.40), and what it does not find there it ignores without a word.
   const modes = config.get('allowed_override_modes');
-  const buffered = modes
-    .items()
-    .some((mode) => ['BUFFERED', 2].includes(mode.get('request_body_mode').value as string));
   add(
-    modes.items().length > 0 && !buffered,
+    modes.items().length > 0,
     modes,
-    '`allowed_override_modes` does not let ext_proc ask for bodies',
+    '`allowed_override_modes` may keep ext_proc from the bodies it needs',
     'remove it',
+  );
+  flag(
+    'send_body_without_waiting_for_header_response',
+    '`send_body_without_waiting_for_header_response` makes Envoy ignore which bodies ext_proc asks for',
+  );
+  const answer = use.mode.get('response_body_mode');
+  add(
+    !['NONE', 0, undefined, null].includes(answer.value as string),
+    answer,
+    'ext_proc would get the bodies of all answers',
+    'set `response_body_mode: NONE`: the service asks for those it needs',
   );
   add(
     !use.forwarded.texts().includes(AUTHZ_METADATA),

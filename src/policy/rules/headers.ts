@@ -53,6 +53,38 @@ export const passthroughCollisions: Rule = (policy, world) => {
   });
 };
 
+/** V-11: a further claim under the name of an attribute: in `_meta` and in the assertion only one of them could stand. */
+export const claimsBesideAttributes: Rule = ({ identityPropagation }) => {
+  if (!identityPropagation) return [];
+  const names: readonly string[] = identityPropagation.attributes;
+  return Object.keys(identityPropagation.claims).flatMap((claim): Problem[] =>
+    names.includes(claim) || RESERVED_CLAIMS.has(claim)
+      ? [
+          error(
+            'V-11',
+            ['identityPropagation', 'claims', claim],
+            `${claim} is the name of an attribute or of a registered claim of the assertion`,
+            'leave it out, or have the identity provider put it into a claim of another name',
+          ),
+        ]
+      : [],
+  );
+};
+
+/** What the assertion says of itself (RFC 7519 4.1; contract §4). */
+const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
+  'iss',
+  'aud',
+  'sub',
+  'iat',
+  'exp',
+  'jti',
+  'htm',
+  'htu',
+  'body_sha256',
+  'assertion',
+]);
+
 /** V-11: two parts of the policy that write the same header; only one of the values could arrive. */
 export const writtenTwice: Rule = (policy) => {
   const first = new Map<string, string>();

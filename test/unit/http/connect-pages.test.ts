@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { html, styleElement, textOf } from '../../../src/http/connect-html.ts';
+import { ConnectLayout } from '../../../src/http/connect-layout.ts';
 import { ConnectPages } from '../../../src/http/connect-pages.ts';
 import { connectPaths } from '../../../src/http/connect-paths.ts';
 import { CONNECT_REFUSALS, type ConnectReason } from '../../../src/http/connect-refusals.ts';
@@ -156,8 +157,9 @@ test('the template escapes every kind of hole', () => {
 
 test('every refusal says what happened, and names the other site where it is about it', () => {
   const pages = new ConnectPages(connectPaths('https://mcp.example.com'));
+  const layout = new ConnectLayout('mcp.example.com');
   for (const reason of Object.keys(CONNECT_REFUSALS) as ConnectReason[]) {
-    const text = pages.write(pages.refused(reason, 'git$&hub'));
+    const text = layout.write(pages.refused(reason, 'git$&hub'));
     assert.doesNotMatch(text, /PARTY/);
     assert.match(text, /role="alert"/);
     if (reason === 'party_unavailable') assert.match(text, /<h1>git\$&amp;hub cannot be reached<\/h1>/);

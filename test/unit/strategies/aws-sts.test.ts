@@ -110,6 +110,13 @@ describe('aws_sts', () => {
       });
     }
 
+    it('users with the same session name never share them', async () => {
+      const route = strategy({ sessionNameClaim: 'team' });
+      const first = await get(route, userWith('alice', { claims: { team: 'blue' } }));
+      const second = await get(route, userWith('bob', { claims: { team: 'blue' } }));
+      assert.notEqual(keyIdOf(first), keyIdOf(second));
+    });
+
     it('another host or service of the same role does share them', async () => {
       const first = keyIdOf(await get(strategy(), userWith('alice')));
       assert.equal(

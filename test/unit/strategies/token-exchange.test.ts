@@ -8,7 +8,7 @@ import type { OutgoingStrategy, StrategyOutcome } from '../../../src/strategies/
 import { createTokenExchange, TokenExchanges } from '../../../src/strategies/token-exchange.ts';
 import type { Refresher } from '../../../src/upstream/refresher.ts';
 import { type TokenExchangeClientConfig, tokenExchangeClientSchema } from '../../../src/upstream/schema.ts';
-import { SecretRef } from '../../../src/core/secret.ts';
+import type { SecretRef } from '../../../src/core/secret.ts';
 import { bounded, type TestTools, testTools } from '../authn/support.ts';
 import {
   bearerOf,
@@ -58,16 +58,19 @@ describe('token_exchange', () => {
       };
       await get(strategy({ ...block, requestedTokenType: ACCESS_TOKEN, subjectTokenType: JWT }), userWith('alice'));
       const { params, headers } = endpoint.calls[0]!;
-      assert.deepEqual([...params].sort(), [
-        ['audience', 'hr'],
-        ['grant_type', 'urn:ietf:params:oauth:grant-type:token-exchange'],
-        ['requested_token_type', ACCESS_TOKEN],
-        ['resource', 'https://hr.example.com/'],
-        ['resource', 'https://pay.example.com/'],
-        ['scope', 'a b'],
-        ['subject_token', 'token-of-alice'],
-        ['subject_token_type', JWT],
-      ]);
+      assert.deepEqual(
+        [...params].toSorted(([a, b], [c, d]) => (`${a}=${b}` < `${c}=${d}` ? -1 : 1)),
+        [
+          ['audience', 'hr'],
+          ['grant_type', 'urn:ietf:params:oauth:grant-type:token-exchange'],
+          ['requested_token_type', ACCESS_TOKEN],
+          ['resource', 'https://hr.example.com/'],
+          ['resource', 'https://pay.example.com/'],
+          ['scope', 'a b'],
+          ['subject_token', 'token-of-alice'],
+          ['subject_token_type', JWT],
+        ],
+      );
       assert.equal(headers.authorization, `Basic ${Buffer.from('gateway:s3cret').toString('base64')}`);
     });
 
