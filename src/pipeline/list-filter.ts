@@ -64,6 +64,8 @@ export class ListAnswer {
   readonly #rules: ListRules;
   readonly #maxBody: number;
   #stream: ListStream | undefined;
+  /** The answer says nothing of what it is, as one with nothing in it does. */
+  #untyped = false;
 
   /** @param maxBody bytes of the largest answer, or of the largest event of a stream */
   constructor({ of, hidden, cacheable }: ListPlan, maxBody: number) {
@@ -82,6 +84,8 @@ export class ListAnswer {
     const types = headers.all('content-type');
     // The SDKs take any type that has these words in it for an event stream.
     if (this.#of === 'stream' && !types.some((type) => /event-stream/i.test(type))) return 'pass';
+    this.#untyped = types.length === 0;
+    if (this.#untyped) return 'buffered';
     const [, type, parameters = ''] = (types.length === 1 && MEDIA_TYPE.exec(types[0] as string)) || [];
     const charset = CHARSET.exec(parameters)?.[1]?.toLowerCase() ?? 'utf-8';
     if (type === undefined || charset !== 'utf-8') return unreadable('the answer is neither JSON nor an event stream');
@@ -96,6 +100,10 @@ export class ListAnswer {
   /** @param end this is the last part, or the only one */
   body(part: Buffer, end: boolean): ListPart {
     const stream = this.#stream;
+    if (this.#untyped)
+      return part.length === 0 && end
+        ? { kind: 'body', body: undefined }
+        : refused(unreadable('the answer has no type'));
     if (this.#of === 'answer' && (!end || part.length > this.#maxBody)) return refused(refuse('list_too_large'));
     if (!stream) {
       const edit = filterList(part, this.#rules);

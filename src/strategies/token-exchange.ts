@@ -112,8 +112,17 @@ export function createTokenExchange(
     requestedTokenType ?? null,
     actor,
   ]);
-  const keyOf = ({ user, source, token }: Subject): string =>
-    hash('sha256', shape + JSON.stringify([source, user.issuer, user.subject, token.reveal()]), 'base64url');
+  /** The object of a token belongs to one user, and so does the key that is made from it. */
+  const keys = new WeakMap<Secret, string>();
+  const keyOf = ({ user, source, token }: Subject): string => {
+    let key = keys.get(token);
+    if (key === undefined) {
+      const whose = JSON.stringify([source, user.issuer, user.subject, token.reveal()]);
+      key = hash('sha256', shape + whose, 'base64url');
+      keys.set(token, key);
+    }
+    return key;
+  };
 
   const parametersFor = (subject: Subject, actorToken: Secret | undefined): URLSearchParams => {
     const parameters = new URLSearchParams({

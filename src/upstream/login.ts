@@ -102,10 +102,7 @@ export function createLogin(config: LoginConfig, tools: Tools, egress: Egress): 
         if (failure) return failure;
         // RFC 6749 5.2: 401 is about the client, whatever challenge comes with it.
         if (response.status === 401) return failed('client_rejected');
-        const answer = await processAuthorizationCodeResponse(server, client, response, {
-          expectedNonce: nonce,
-          requireIdToken: true,
-        });
+        const answer = await processAuthorizationCodeResponse(server, client, response, { expectedNonce: nonce });
         // OpenID Connect Core 3.1.3.7 item 6 lets TLS stand in for the signature; who a person is deserves both. A copy,
         // because the library remembers keys by object, for a minute even when they have changed: sign-ins are rare.
         await validateApplicationLevelSignature({ ...server }, response, {

@@ -337,8 +337,14 @@ test("a form's token is of no use to another person or browser", async (t) => {
   assert.ok(await site.vault.read(site.key('bob')));
 });
 
-test('signing in needs our own form too', async (t) => {
+test('signing in and out needs our own form too', async (t) => {
   const site = await startSite(t);
+  const alice = new WebBrowser();
+  await signIn(site, alice, 'alice');
+  refused(await alice.post(`${site.url}/connect/-/sign-out`, {}), 403, 'This page was out of date');
+  assert.equal(site.reasons().at(-1), 'sign_out form_outdated');
+  assert.match((await alice.get(`${site.url}/connect`)).text, /Signed in as alice/);
+
   const browser = new WebBrowser();
   const answer = await browser.post(`${site.url}/connect/-/sign-in`, {});
   refused(answer, 403, 'This page was out of date');

@@ -5,7 +5,7 @@ import type { Running } from '../../../demo/web-server.ts';
 import type { AuditRecord } from '../../../src/core/ports.ts';
 import { createSealer, type SealKey } from '../../../src/core/seal.ts';
 import { connectRoutes } from '../../../src/http/connect-routes.ts';
-import { startHttp } from '../../../src/http/server.ts';
+import { type Handler, startHttp } from '../../../src/http/server.ts';
 import { createEgress } from '../../../src/net/egress.ts';
 import { createLogin } from '../../../src/upstream/login.ts';
 import { createProvider, type Provider } from '../../../src/upstream/provider.ts';
@@ -16,7 +16,6 @@ import { createRun } from '../../../src/upstream/vault/operations.ts';
 import { createVault } from '../../../src/upstream/vault/sealed-vault.ts';
 import type { Store } from '../../../src/upstream/vault/store.ts';
 import type { GrantKey, Vault } from '../../../src/upstream/vault/vault.ts';
-import { freePorts } from '../../support/ports.ts';
 import { type FakeProvider, startProvider } from '../../support/provider.ts';
 import type { Loaded, WebBrowser } from '../../support/web-browser.ts';
 import { type TestTools, testTools } from '../authn/support.ts';
@@ -52,8 +51,11 @@ export interface SiteOptions {
 
 export async function startSite(t: TestContext, options: SiteOptions = {}): Promise<Site> {
   const tools = testTools(Date.now());
-  const [port] = (await freePorts(1)) as [number];
-  const listening = `http://127.0.0.1:${port}`;
+  // The login issuer must know our address, and we must know the issuer's.
+  let handler: Handler = () => false;
+  const http = await startHttp('127.0.0.1:0', [(...request) => handler(...request)], tools.log);
+  t.after(() => http.close(0));
+  const listening = `http://${http.address}`;
   const url = options.publicUrl ?? listening;
   const login = await startIdentityProvider({
     port: 0,
@@ -90,7 +92,7 @@ export async function startSite(t: TestContext, options: SiteOptions = {}): Prom
   ];
   const audit: AuditRecord[] = [];
   const changed: GrantKey[] = [];
-  const handler = connectRoutes({
+  handler = connectRoutes({
     publicUrl: url,
     login: createLogin(loginConfig({ issuer: login.url, ...options.login }), tools, egress),
     providers: new Map([
@@ -105,9 +107,6 @@ export async function startSite(t: TestContext, options: SiteOptions = {}): Prom
     audit: { write: (record) => void audit.push(record) },
     tools,
   });
-  const http = await startHttp(`127.0.0.1:${port}`, [handler], tools.log);
-  t.after(() => http.close(0));
-
   const link = (subject: string, name = 'github', issuer = login.url) =>
     connectLink(listening, name, tickets.issue({ issuer, subject, provider: name }));
   const key = (subject: string, name = 'github') => ({ issuer: login.url, subject, provider: name });
