@@ -15,7 +15,7 @@ const CHALLENGE = {
 export function refusalTable(explanations: Readonly<Record<Reason, Explanation>> = REFUSALS): string {
   const rows = (Object.keys(WIRE) as Reason[]).map((reason) => {
     const { status, challenge, message } = WIRE[reason];
-    const { cause, mend } = explanations[reason];
+    const { cause, mend } = explanations[reason] ?? missing(reason);
     return [`\`${reason}\``, `${status} ${CHALLENGE[challenge]}`.trim(), `${cause}<br>*${message}.*`, mend];
   });
   return table(['reason', 'answer', 'cause, and what the client hears', 'what to do'], rows);
@@ -29,4 +29,9 @@ export function connectTable(): string {
     `${heading}: ${text}`.replaceAll('PARTY', 'the other site'),
   ]);
   return table(['reason', 'status', 'what the page says'], rows);
+}
+
+/** The compiler says it first; whoever runs `npm run docs` may not have asked it. */
+function missing(reason: string): never {
+  throw new Error(`scripts/docs/refusals.ts has no entry for ${reason}`);
 }

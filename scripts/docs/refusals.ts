@@ -155,6 +155,10 @@ export const REFUSALS: Record<Reason, Explanation> = {
     cause: 'The captured passthrough values, or the session id of the backend, would make a header that is too large.',
     mend: 'Pass fewer or shorter headers through on a route with `passthroughCapture: session`.',
   },
+  passthrough_not_utf8: {
+    cause: 'A passthrough header whose bytes are not UTF-8, on a route that remembers its value for the session.',
+    mend: 'Correct the client: header values are ASCII, or UTF-8 where the backend wants more.',
+  },
   account_missing: {
     cause: 'The caller has not connected an account at the provider of this route, or the grant has ended.',
     mend: 'Open the link in `data.url`. If it comes back at once, see the audit for `refresh` events of that user.',
@@ -216,6 +220,10 @@ export const REFUSALS: Record<Reason, Explanation> = {
     mend: `${TRY_LATER} See \`mcp_identity_egress_requests_total\`.`,
   },
   aws_unavailable: { cause: 'STS does not answer.', mend: `${TRY_LATER} Is STS reachable from here?` },
+  audit_unavailable: {
+    cause: 'The audit cannot be written, so nothing is let through that nobody could look up later.',
+    mend: 'See to the destination of `audit`: a full disk, a pipe whose reader is gone, a file that may not be written.',
+  },
   overloaded: {
     cause: 'Too many password checks or outgoing calls wait already.',
     mend: `${TRY_LATER} \`mcp_identity_egress_waiting\` and \`mcp_identity_password_checks_waiting\` tell which.`,
@@ -244,7 +252,7 @@ export const REFUSALS: Record<Reason, Explanation> = {
     cause: 'The route decides by the body, and Envoy sent none, or as text.',
     mend: 'Run `check`: V-23.',
   },
-  headers_not_raw: { cause: 'ext_authz lacks `encode_raw_headers`.', mend: 'Run `check`: V-21.' },
+  headers_not_raw: { cause: 'The ext_authz filter lacks `encode_raw_headers`.', mend: 'Run `check`: V-21.' },
   request_malformed: {
     cause: 'The message from Envoy could not be decoded.',
     mend: 'Is it Envoy that calls? Versions before 1.40 are not tried.',

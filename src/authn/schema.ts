@@ -143,7 +143,7 @@ export const trustedProxySchema = z.strictObject({
   attributeClaims: attributeClaimsSchema,
 });
 
-export const anonymousSchema = z.strictObject({ type: z.literal('anonymous') });
+const anonymousSchema = z.strictObject({ type: z.literal('anonymous') });
 
 /** One entry of `incomingAuth`. */
 export const incomingMethodSchema = z.discriminatedUnion('type', [

@@ -61,7 +61,7 @@ export function missingAnswer(missing: MissingAccount): MissingAnswer {
 }
 
 /** What people read; also the text for clients that show only text. */
-export function connectMessage({ provider, link }: Pick<MissingAccount, 'provider' | 'link'>): string {
+function connectMessage({ provider, link }: Pick<MissingAccount, 'provider' | 'link'>): string {
   return `Connect your ${provider} account first, then try again: ${link}`;
 }
 

@@ -31,7 +31,7 @@ const FALSE = [0x66, 0x61, 0x6c, 0x73, 0x65];
 const NULL = [0x6e, 0x75, 0x6c, 0x6c];
 
 /** Containers inside each other; serde_json refuses beyond the same number. */
-export const DEFAULT_MAX_DEPTH = 128;
+const DEFAULT_MAX_DEPTH = 128;
 
 /**
  * Reads JSON text (RFC 8259, exactly what `JSON.parse` accepts apart from the depth limit) where it lies, without

@@ -23,7 +23,7 @@ export interface Session {
 }
 
 /** Longest sealed id, in characters: it travels in a header of every request. */
-export const MAX_SESSION_ID = 8 * 1024;
+const MAX_SESSION_ID = 8 * 1024;
 
 export interface Sessions {
   /** Seals for one backend. @throws RangeError when the id would be too long for a header */

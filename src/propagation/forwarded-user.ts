@@ -20,7 +20,7 @@ const HEADER_END: Record<AttributeName, string> = {
 };
 
 /** Value of one attribute; undefined where the user has none. */
-export function attributeOf(user: User, name: AttributeName): unknown {
+function attributeOf(user: User, name: AttributeName): unknown {
   switch (name) {
     case 'id':
       return user.subject;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { duration, headerName, headerValue, scopeToken } from '../core/scalars.ts';
 
 /** What the list form of `claimInjection.claims` knows. */
-export const LISTED_CLAIMS = { sub: 'X-User-Sub', email: 'X-User-Email', name: 'X-User-Name' } as const;
+const LISTED_CLAIMS = { sub: 'X-User-Sub', email: 'X-User-Email', name: 'X-User-Name' } as const;
 
 const unauthenticated = z.strictObject({ type: z.literal('unauthenticated') });
 

@@ -65,7 +65,8 @@ function anchorsOf(markdown: string): Set<string> {
 
 describe('YAML', () => {
   const least = { backend: 'b', incomingAuth: ['corp'], outgoingAuth: { type: 'unauthenticated' } };
-  for (const page of pages) {
+  // The examples of validation.md are wrong on purpose; reference.test.ts runs them.
+  for (const page of pages.filter((name) => name !== join('docs/reference', 'validation.md'))) {
     for (const { info, text, line } of fences(readFileSync(join(ROOT, page), 'utf8'))) {
       if (info[0] !== 'yaml') continue;
       test(`${page}:${line}`, () => {

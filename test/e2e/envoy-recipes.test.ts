@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { kindOfMetric, METRIC_NOTES } from '../../scripts/docs/metrics.ts';
 import { check } from '../../src/cli/check.ts';
 import { Child } from '../support/child.ts';
 import { startIssuer } from '../support/issuer.ts';
@@ -37,6 +38,21 @@ for (const name of recipes) {
   });
 }
 
+/** Every metric of the service stands in docs/reference/metrics.md, with its kind and its labels. */
+function documented(metrics: string): void {
+  const kinds = [...metrics.matchAll(/^# TYPE (mcp_identity_\w+) (\w+)$/gm)];
+  assert.ok(kinds.length > 10);
+  for (const [, metric = '', kind] of kinds) {
+    assert.equal(kind, kindOfMetric(metric), metric);
+    const labels = new Set<string>();
+    for (const [, pairs = ''] of metrics.matchAll(new RegExp(`^${metric}(?:_bucket)?\\{(.*)\\} `, 'gm')))
+      for (const [, label = ''] of pairs.matchAll(/(\w+)="/g)) labels.add(label);
+    labels.delete('le'); // of every histogram
+    const noted = new Set(METRIC_NOTES[metric]?.labels);
+    if (labels.size > 0) assert.deepEqual(labels, noted, metric);
+  }
+}
+
 describe('requests', () => {
   for (const [name, requests] of Object.entries(REQUESTS)) {
     test(name, async () => {
@@ -45,6 +61,7 @@ describe('requests', () => {
       const recipe = await startRecipe(FOLDER, name, { folder, env: RECIPE_ENV, issuer, partner });
       try {
         await requests(recipe);
+        documented(await recipe.metrics());
       } finally {
         await recipe.stop();
         await Promise.all([issuer.stop(), partner.stop()]);

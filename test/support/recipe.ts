@@ -20,6 +20,8 @@ export interface Recipe {
   /** Stands for `https://login.partner.example`. */
   readonly partner: FakeIssuer;
   readonly backend: Backend;
+  /** What `/metrics` of the service says. */
+  metrics(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -73,5 +75,6 @@ export async function startRecipe(source: string, name: string, options: RecipeO
     await stop();
     throw error;
   }
-  return { origin: `http://127.0.0.1:${listen}`, issuer, partner, backend, stop };
+  const metrics = async () => (await send(`http://127.0.0.1:${own}/metrics`)).body;
+  return { origin: `http://127.0.0.1:${listen}`, issuer, partner, backend, metrics, stop };
 }
