@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-// `npm start` and `npm test` on a fresh clone: gets what is missing (Node, dependencies, Envoy, for the tests Redis),
-// then runs the demo or the tests. Runs on Node 18 and newer; what follows the setup runs on 22.18 and newer.
+// `npm start`, `npm test` and `npm run bench` on a fresh clone: gets what is missing (Node, dependencies, Envoy, for the
+// tests Redis, for the measurements wrk), then runs the demo, the tests or the measurements. Runs on Node 18 and newer; what follows the setup runs on 22.18 and newer.
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildGoPeer, findWrk } from './lib/bench-tools.mjs';
 import { cacheFolder } from './lib/cache.mjs';
 import { runInOurPlace } from './lib/command.mjs';
 import { installDependencies } from './lib/dependencies.mjs';
@@ -13,7 +14,7 @@ import { findRedis } from './lib/redis.mjs';
 import { explain, say, SetupError } from './lib/say.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const COMMANDS = ['test', 'demo'];
+const COMMANDS = ['test', 'demo', 'bench'];
 
 const TEST_LIMIT_MS = 120_000;
 // From Node 24 on the limit is one test's; before, it is also that of a whole file.
@@ -43,6 +44,12 @@ async function main(command, args, signal, setupIsDone) {
   const redis = command === 'test' ? await findRedis(setup) : undefined;
   const env = { ...setup.env, ENVOY_BIN: envoy, ...(redis ? { REDIS_SERVER_BIN: redis } : {}) };
   say(`Node ${process.versions.node}, Envoy ${envoy}${redis ? `, Redis ${redis}` : ''}`);
+  if (command === 'bench') {
+    const [wrk, peer] = [await findWrk(setup), await buildGoPeer(setup)];
+    setupIsDone();
+    const tools = { WRK_BIN: wrk, ...(peer ? { GO_PEER_BIN: peer } : {}) };
+    return runInOurPlace(node, [join('bench', 'main.ts'), ...args], { cwd: ROOT, env: { ...env, ...tools } });
+  }
   if (command === 'demo') {
     setupIsDone();
     return runInOurPlace(node, [join('demo', 'main.ts'), ...args], { cwd: ROOT, env });

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { createProofNonces } from './authn/dpop-nonce.ts';
 import { createMethods } from './authn/registry.ts';
+import { SIGNATURE_ALGORITHMS } from './authn/schema.ts';
 import { grpcAddress } from './config/listeners.ts';
 import type { Config } from './config/schema.ts';
 import { worldOf } from './config/world.ts';
@@ -36,6 +38,7 @@ import { openAccounts } from './upstream/accounts.ts';
 import { createSigners } from './propagation/signers.ts';
 import { cookieSealKeys } from './upstream/connect-keys.ts';
 import { createLogin } from './upstream/login.ts';
+import { openProofMemory } from './upstream/proof-memory.ts';
 import { connectLink, createTickets } from './upstream/ticket.ts';
 
 /** The running service. */
@@ -66,21 +69,33 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   const audit = createAudit(config.audit.destination, log);
   const health = new Health();
   const egress = createEgress(tools);
-  const methods = createMethods(config.incomingAuth, tools, egress);
   const exchanges = new TokenExchanges(config.tokenExchanges, tools, egress);
   const aws = new AwsSts(config.aws.stsEndpoint ?? process.env['AWS_ENDPOINT_URL_STS'], tools, egress);
   const accounts = await openAccounts(config, tools, audit, egress);
+  const [sessionKeys, vaultKeys] = [sealKeys(config.session.keys), sealKeys(config.vault.keys)];
+  // What one process can do alone may use a key of its own; replicas behind one Envoy share those of the configuration.
+  const ownKeys: SealKey[] = [{ id: 'process', key: randomBytes(32) }];
+  const firstOf = (...lists: SealKey[][]): SealKey[] => lists.find((keys) => keys.length > 0) ?? ownKeys;
+  const proofs = await openProofMemory(config, accounts?.vault, tools);
+  const methods = createMethods(config.incomingAuth, tools, egress, {
+    publicUrl: config.publicUrl,
+    once: proofs.once,
+    nonces: createProofNonces(createSealer(firstOf(vaultKeys, sessionKeys), 'dpop-nonce'), systemClock),
+    clock: systemClock,
+  });
 
   const directory = new ResourceDirectory();
   const onPolicy = (policy: RoutePolicy): void => {
     if (policy.resource === undefined) return;
-    const issuers = policy.incomingAuth
-      .map((name) => methods.get(name)?.issuer)
-      .filter((issuer) => issuer !== undefined);
-    directory.add(policy.resource, issuers, [
-      ...policy.scopes,
-      ...Object.values(policy.tools).flatMap((tool) => tool.scopes),
-    ]);
+    const readers = policy.incomingAuth
+      .map((name) => methods.get(name))
+      .filter((method) => method?.issuer !== undefined);
+    directory.add(policy.resource, {
+      issuers: readers.flatMap((method) => method?.issuer ?? []),
+      scopes: [...policy.scopes, ...Object.values(policy.tools).flatMap((tool) => tool.scopes)],
+      dpopAlgorithms: readers.some((method) => method?.dpop !== undefined) ? SIGNATURE_ALGORITHMS : [],
+      dpopRequired: readers.every((method) => method?.dpop === 'required'),
+    });
   };
   for (const policy of start.policies) onPolicy(policy);
   const { admin: envoyAdmin } = config.envoy;
@@ -116,10 +131,6 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     envoy,
     onPolicy,
   });
-  const [sessionKeys, vaultKeys] = [sealKeys(config.session.keys), sealKeys(config.vault.keys)];
-  // What one process can do alone may use a key of its own; replicas behind one Envoy share those of the configuration.
-  const ownKeys: SealKey[] = [{ id: 'process', key: randomBytes(32) }];
-  const firstOf = (...lists: SealKey[][]): SealKey[] => lists.find((keys) => keys.length > 0) ?? ownKeys;
   const sessions =
     sessionKeys.length > 0
       ? createSessions(createSealer(sessionKeys, 'session'), config.session.maxAge, systemClock)
@@ -188,7 +199,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     config.server.admin,
     [
       adminRoutes({
-        readiness: async () => health.reason ?? (await accounts?.trouble()),
+        readiness: async () => health.reason ?? (await accounts?.trouble()) ?? (await proofs.trouble()),
         metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
       }),
     ],
@@ -209,6 +220,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
       await Promise.all([http.close(1_000), admin.close(1_000)]);
       for (const method of methods.values()) method.close?.();
       envoy.close();
+      await proofs.close();
       await accounts?.close();
       audit.flush();
       log.info('stopped');

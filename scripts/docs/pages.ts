@@ -5,7 +5,7 @@ import { commandSections } from './cli.ts';
 import { metricsInSource, metricTable } from './metrics.ts';
 import { connectTable, refusalTable } from './refusal-tables.ts';
 import { fillRegions, type Generator } from './regions.ts';
-import { type JsonSchema, keyTable, schemaAt } from './schema-table.ts';
+import { keyTable, schemaAt } from './schema-table.ts';
 import { validationSections } from './validation.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -18,7 +18,7 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
   keys: ([document = '', ...args]) => {
     const at = args.indexOf('without');
     const [path, without] = at === -1 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
-    const root = jsonSchemaOf(document === 'route' ? 'route' : 'config') as JsonSchema;
+    const root = jsonSchemaOf(document === 'route' ? 'route' : 'config');
     return keyTable(schemaAt(root, path), new Set(without));
   },
   refusals: () => refusalTable(),

@@ -9,6 +9,8 @@ const CHALLENGE = {
   invalid_token: '`invalid_token`',
   invalid_request: '`invalid_request`',
   insufficient_scope: '`insufficient_scope`',
+  invalid_dpop_proof: '`invalid_dpop_proof`',
+  use_dpop_nonce: '`use_dpop_nonce`',
 } as const;
 
 /** Reasons in the order of src/core/refusal.ts, with what goes over the wire. */

@@ -79,8 +79,9 @@ export const REFUSALS: Record<Reason, Explanation> = {
     mend: 'Have the provider issue the claim, or correct `subjectClaim` and `requiredClaims`.',
   },
   token_sender_constrained: {
-    cause: 'The token is bound to a key (`cnf`), and was sent as a plain bearer token.',
-    mend: 'Let the client use tokens that are not bound: a stolen one must not work without its key.',
+    cause:
+      'The token is bound to a key (`cnf`), and was sent as a plain bearer token, to a method without `dpop`, or bound to something else than a DPoP key.',
+    mend: 'Set `dpop: allowed` for the method and let the client send proofs, or let it use tokens that are not bound: a stolen one must not work without its key.',
   },
   token_inactive: {
     cause: 'The introspection endpoint says `active: false`: revoked, expired, or issued elsewhere.',
@@ -97,6 +98,31 @@ export const REFUSALS: Record<Reason, Explanation> = {
   subject_token_refused: {
     cause: 'The token passed the checks here, and the exchange says that it is no longer good.',
     mend: 'The client fetches a new token.',
+  },
+  token_not_bound: {
+    cause: 'A token without `cnf.jkt`, where the method has `dpop: required`, or sent with the scheme `DPoP`.',
+    mend: 'The client asks its provider for a token with a DPoP proof. If it does: has the provider DPoP switched on for it?',
+  },
+  dpop_proof_missing: {
+    cause: 'The scheme is `DPoP`, and there is no `DPoP` header.',
+    mend: 'Correct the client, or the proxy in front that drops the header.',
+  },
+  dpop_proof_invalid: {
+    cause:
+      'The proof is of another request, another token or another key, is older than 60 s or more than 5 s ahead, or is malformed. The log says which.',
+    mend: '`htu is another URL`: `publicUrl` must have the origin that clients use, and no proxy may change the path. `iat`: compare the clocks.',
+  },
+  dpop_proof_replayed: {
+    cause: 'A proof with this `jti` and key was used before, at this replica or another one.',
+    mend: 'A client makes a new proof for each request, repeated ones included. If it does, somebody replays what they have seen.',
+  },
+  dpop_nonce_wanted: {
+    cause: 'The method has `dpopNonce: true`, and the proof holds no nonce of this server, or an old one.',
+    mend: 'Nothing is wrong: the client repeats the request with the nonce in `DPoP-Nonce`. If it comes at every call, replicas have different `vault.keys`.',
+  },
+  replay_unchecked: {
+    cause: 'The store of the vault, which remembers used DPoP proofs, does not answer or is full.',
+    mend: 'The client comes back after `Retry-After` with a new proof. Look at the store.',
   },
   credential_throttled: {
     cause: 'Too many wrong passwords from this address or for this user; the credential was not looked at.',

@@ -5,6 +5,7 @@ import type { HeaderFields } from '../core/request-facts.ts';
 export type Authorization =
   | { readonly kind: 'none' }
   | { readonly kind: 'bearer'; readonly token: string }
+  | { readonly kind: 'dpop'; readonly token: string }
   | { readonly kind: 'basic'; readonly value: string }
   | { readonly kind: 'other' }
   | { readonly kind: 'malformed'; readonly refusal: Refusal };
@@ -27,9 +28,10 @@ const SCHEME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * Envoy keeps Authorization as one inline header and joins copies with a comma (covered by test/e2e/attacks.test.ts),
- * so a comma in a Bearer or Basic credential means several credentials.
+ * so a comma in a Bearer, DPoP or Basic credential means several credentials.
+ * @param takesDpop whether the DPoP scheme (RFC 9449 7.1) is one of those that somebody reads
  */
-export function readAuthorization(headers: HeaderFields): Authorization {
+export function readAuthorization(headers: HeaderFields, takesDpop = false): Authorization {
   const first = headers.get('authorization');
   if (first === undefined) return NONE;
   if (headers.all('authorization').length > 1) return REPEATED;
@@ -38,8 +40,8 @@ export function readAuthorization(headers: HeaderFields): Authorization {
   const scheme = space === -1 ? value : value.slice(0, space);
   if (!SCHEME.test(scheme)) return MALFORMED;
   const kind = scheme.toLowerCase();
-  if (kind !== 'bearer' && kind !== 'basic') return OTHER;
+  if (kind !== 'bearer' && kind !== 'basic' && !(takesDpop && kind === 'dpop')) return OTHER;
   const credential = space === -1 ? '' : value.slice(space).trimStart();
   if (!TOKEN68.test(credential)) return credential.includes(',') ? REPEATED : MALFORMED;
-  return kind === 'bearer' ? { kind: 'bearer', token: credential } : { kind: 'basic', value: credential };
+  return kind === 'basic' ? { kind, value: credential } : { kind, token: credential };
 }

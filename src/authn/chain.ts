@@ -34,6 +34,7 @@ export function createChain(methods: readonly IncomingMethod[], resource: string
     .filter((method) => method.type !== 'anonymous')
     .map((method): Link => ({ method, audiences: audiencesOf(method, resource) }));
   const asked = links.map((link) => link.method);
+  const takesDpop = asked.some((method) => method.dpop !== undefined);
   const letsAnonymousIn = asked.length < methods.length;
 
   const ask = (
@@ -64,7 +65,7 @@ export function createChain(methods: readonly IncomingMethod[], resource: string
 
   return (facts, signal) => {
     if (signal.aborted) return rejected(refuse('deadline_exceeded'));
-    const authorization = readAuthorization(facts.headers);
+    const authorization = readAuthorization(facts.headers, takesDpop);
     if (authorization.kind === 'malformed') return rejected(authorization.refusal);
     return ask(0, facts, authorization, signal);
   };
@@ -91,7 +92,8 @@ function unclaimed(
   authorization: Authorization,
   headers: HeaderFields,
 ): ChainOutcome {
-  if (authorization.kind === 'bearer' && asked.some((method) => method.scheme === 'bearer')) {
+  const isToken = authorization.kind === 'bearer' || authorization.kind === 'dpop';
+  if (isToken && asked.some((method) => method.scheme === 'bearer')) {
     return rejected(refuse(readCompactJws(authorization.token) ? 'token_issuer' : 'token_malformed'));
   }
   if (authorization.kind !== 'none') return rejected(refuse('scheme_not_accepted'));

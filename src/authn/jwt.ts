@@ -4,6 +4,7 @@ import { type Reason, type Refusal, refuse } from '../core/refusal.ts';
 import { SingleFlight } from '../core/single-flight.ts';
 import type { Egress } from '../net/egress.ts';
 import { MAX_TOKEN_LENGTH } from './authorization.ts';
+import { readBoundKey } from './bound-key.ts';
 import { type CompactJws, readCompactJws } from './compact-jws.ts';
 import { isRefusal, judgeHeader, judgeRequired, judgeTime, readValidity, tokenType } from './jwt-rules.ts';
 import { KeySet } from './key-set.ts';
@@ -65,8 +66,8 @@ export function createJwt(
     const fault = await signatureFault(answer.keys, token, signature.alg);
     if (fault) return refuse(fault);
 
-    // RFC 9449 7.2, RFC 8705 3: a token that is bound to a key is no bearer token.
-    if (Object.hasOwn(payload, 'cnf')) return refuse('token_sender_constrained');
+    const bound = readBoundKey(payload['cnf'], config.dpop);
+    if (isRefusal(bound)) return bound;
     const lacking = judgeRequired(payload, config.requiredClaims);
     if (lacking) return lacking;
     const user = userFromClaims(payload, config, {
@@ -74,6 +75,7 @@ export function createJwt(
       methodName: name,
       token,
       expiresAt: payload['exp'] as number,
+      boundTo: bound.thumbprint,
     });
     if (isRefusal(user)) return user;
     const late = judgeTime(validity, clock.nowMs()); // keys may have been waited for

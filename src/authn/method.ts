@@ -20,6 +20,8 @@ export interface IncomingMethod {
   readonly issuer: string | undefined;
   /** The Authorization scheme it reads (lower case), undefined when it reads none. */
   readonly scheme: 'bearer' | 'basic' | undefined;
+  /** Whether its tokens may or must be bound to a key (RFC 9449); undefined: it takes bearer tokens only. */
+  readonly dpop?: 'allowed' | 'required';
   /** Lower-case names of the other headers it reads credentials from. */
   readonly credentialHeaders: readonly string[];
   /** Audiences it accepts; undefined: the token must name the route's `resource`. */

@@ -3,6 +3,7 @@ import type { Egress } from '../net/egress.ts';
 import { createAnonymous } from './anonymous.ts';
 import { createApiKey } from './api-key.ts';
 import { createBasic } from './basic.ts';
+import { type DpopParts, withProofs } from './dpop.ts';
 import { createIntrospection } from './introspection.ts';
 import { createJwt } from './jwt.ts';
 import type { IncomingMethod } from './method.ts';
@@ -15,6 +16,7 @@ interface MethodParts {
   readonly tools: Tools;
   readonly egress: Egress;
   readonly verifiedTokens: VerifiedTokens;
+  readonly dpop: DpopParts;
 }
 
 type Type = IncomingMethodConfig['type'];
@@ -41,12 +43,16 @@ export function createMethods(
   incomingAuth: Readonly<Record<string, IncomingMethodConfig>>,
   tools: Tools,
   egress: Egress,
+  dpop: DpopParts,
 ): Map<string, IncomingMethod> {
-  const parts = { tools, egress, verifiedTokens: new VerifiedTokens(tools.metrics) };
+  const parts = { tools, egress, verifiedTokens: new VerifiedTokens(tools.metrics), dpop };
   return new Map(Object.entries(incomingAuth).map(([name, config]) => [name, create(name, config, parts)]));
 }
 
 function create<T extends Type>(name: string, config: ConfigOf<T>, parts: MethodParts): IncomingMethod {
   const factory: Factories[T] = FACTORIES[config.type];
-  return factory(name, config, parts);
+  const method = factory(name, config, parts);
+  return 'dpop' in config && config.dpop !== 'off'
+    ? withProofs(method, { dpop: config.dpop, dpopNonce: config.dpopNonce }, parts.dpop)
+    : method;
 }

@@ -35,6 +35,18 @@ const scopeClaims = z
   .min(1)
   .default(['scope', 'scp'])
   .describe('Claims that hold scopes: a text with spaces, or a list');
+const dpop = {
+  dpop: z
+    .enum(['off', 'allowed', 'required'])
+    .default('off')
+    .describe(
+      'Tokens bound to a key of the client (RFC 9449): refused, accepted with a proof, or the only ones accepted',
+    ),
+  dpopNonce: z
+    .boolean()
+    .default(false)
+    .describe('Proofs must hold a nonce that the service hands out and renews, so that none can be made ahead'),
+};
 const credentialHeader = (fallback: string) =>
   z
     .string()
@@ -64,6 +76,7 @@ export const jwtSchema = z.strictObject({
     .record(z.string(), z.unknown())
     .default({})
     .describe('Claims a token must hold: the value, or one of its elements'),
+  ...dpop,
   attributeClaims: attributeClaimsSchema,
 });
 
@@ -81,6 +94,7 @@ export const introspectionSchema = z.strictObject({
   cacheTtl: duration().prefault('30s').describe('How long an answer is reused; never beyond `exp`'),
   subjectClaim,
   scopeClaims,
+  ...dpop,
   attributeClaims: attributeClaimsSchema,
 });
 

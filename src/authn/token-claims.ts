@@ -26,6 +26,7 @@ export function userFromClaims(
     readonly methodName: string;
     readonly token: string;
     readonly expiresAt?: number;
+    readonly boundTo?: string | undefined;
   },
 ): User | Refusal {
   const subject = claimAt(claims, rules.subjectClaim);
@@ -47,6 +48,7 @@ export function userFromClaims(
     audiences,
     token: new Secret(proof.token),
     ...(proof.expiresAt === undefined ? {} : { expiresAt: proof.expiresAt }),
+    ...(proof.boundTo === undefined ? {} : { boundTo: proof.boundTo }),
   };
 }
 

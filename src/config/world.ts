@@ -33,6 +33,7 @@ function headersOf(method: IncomingMethodConfig): string[] {
   switch (method.type) {
     case 'jwt':
     case 'introspection':
+      return method.dpop === 'off' ? ['authorization'] : ['authorization', 'dpop'];
     case 'basic':
       return ['authorization'];
     case 'api_key':

@@ -35,6 +35,8 @@ export interface User {
   readonly audiences?: readonly string[];
   /** The incoming token, for methods that carry one. */
   readonly token?: Secret;
+  /** Thumbprint (RFC 7638) of the key that must prove each use of the token (RFC 9449 6); missing for bearer tokens. */
+  readonly boundTo?: string;
   /** Seconds since the epoch after which the credential must not be used. */
   readonly expiresAt?: number;
 }

@@ -52,6 +52,12 @@ export interface Audit {
   write(record: AuditRecord): void;
 }
 
+/**
+ * Says whether something is used for the first time within `ttlMs`; all replicas that share a vault hear one "yes".
+ * @throws when nobody can tell, or the abort reason of `signal`
+ */
+export type UseOnce = (key: string, ttlMs: number, signal: AbortSignal) => Promise<boolean>;
+
 /** What every feature may be handed by the composition root. */
 export interface Tools {
   readonly log: Log;

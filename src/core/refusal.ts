@@ -12,6 +12,8 @@ export interface Refusal {
   readonly scopes?: readonly string[];
   /** When to come back, for 503. */
   readonly retryAfterSeconds?: number;
+  /** For `dpop_nonce_wanted`: what the client's next proof must hold (RFC 9449 9). */
+  readonly dpopNonce?: string;
 }
 
 /** What goes over the wire for one reason. */
@@ -19,9 +21,16 @@ export interface Wire {
   readonly status: number;
   /**
    * `none`: no WWW-Authenticate. `bare`: a Bearer challenge without `error` (RFC 6750 3.1: the request carried
-   * no authentication information). Otherwise the `error` parameter.
+   * no authentication information). Otherwise the `error` parameter; the two about proofs stand in DPoP challenges only.
    */
-  readonly challenge: 'none' | 'bare' | 'invalid_token' | 'invalid_request' | 'insufficient_scope';
+  readonly challenge:
+    | 'none'
+    | 'bare'
+    | 'invalid_token'
+    | 'invalid_request'
+    | 'insufficient_scope'
+    | 'invalid_dpop_proof'
+    | 'use_dpop_nonce';
   /** Short text for the person at the other end; the same for every request with this reason. */
   readonly message: string;
   /** `error.code` when the answer is a JSON-RPC error. */
@@ -52,6 +61,12 @@ const invalidRequest = (message: string): Wire => ({
   challenge: 'invalid_request',
   message,
   rpcCode: INVALID_REQUEST,
+});
+const badProof = (message: string): Wire => ({
+  status: 401,
+  challenge: 'invalid_dpop_proof',
+  message,
+  rpcCode: UNAUTHORIZED,
 });
 const plain = (status: number, rpcCode: number, message: string): Wire => ({
   status,
@@ -88,6 +103,18 @@ export const WIRE = {
   credential_expired: invalidToken('The credential has expired'),
   /** Valid for us, but not for the service that issues the backend's credential for it. */
   subject_token_refused: invalidToken('The access token is not accepted any more'),
+
+  /** RFC 9449 7.1. */
+  token_not_bound: invalidToken('The access token is not bound to a key, as it has to be here'),
+  dpop_proof_missing: badProof('A DPoP proof is missing'),
+  dpop_proof_invalid: badProof('The DPoP proof is not valid for this request'),
+  dpop_proof_replayed: badProof('The DPoP proof was used before'),
+  dpop_nonce_wanted: {
+    status: 401,
+    challenge: 'use_dpop_nonce',
+    message: 'The DPoP proof must hold the nonce of this server',
+    rpcCode: UNAUTHORIZED,
+  },
 
   /** RFC 6585 4; the credential was not even looked at. */
   credential_throttled: plain(429, UNAVAILABLE, 'Too many wrong credentials were sent; try again later'),
@@ -141,6 +168,7 @@ export const WIRE = {
   aws_unavailable: plain(503, UNAVAILABLE, 'AWS cannot be reached for credentials; try again'),
   audit_unavailable: plain(503, UNAVAILABLE, 'The service cannot record what it does; try again'),
   passthrough_not_utf8: plain(400, INVALID_REQUEST, 'A header that is kept for the session is not UTF-8'),
+  replay_unchecked: plain(503, UNAVAILABLE, 'The service cannot tell whether the DPoP proof is new; try again'),
   overloaded: plain(503, UNAVAILABLE, 'Too much is going on; try again'),
   deadline_exceeded: plain(503, UNAVAILABLE, 'It took too long to decide; try again'),
   draining: plain(503, UNAVAILABLE, 'The service is shutting down; try again'),

@@ -6,12 +6,26 @@ export interface ResourceMetadata {
   readonly authorization_servers: readonly string[];
   readonly scopes_supported?: readonly string[];
   readonly bearer_methods_supported: readonly string[];
+  readonly dpop_signing_alg_values_supported?: readonly string[];
+  readonly dpop_bound_access_tokens_required?: true;
+}
+
+/** What one route says of a resource. */
+export interface ResourceFacts {
+  readonly issuers: readonly string[];
+  readonly scopes: readonly string[];
+  /** Accepted `alg` values of DPoP proofs; empty where no method checks any. */
+  readonly dpopAlgorithms: readonly string[];
+  /** No method takes a token that is not bound to a key. */
+  readonly dpopRequired: boolean;
 }
 
 interface Known {
   readonly url: URL;
   readonly issuers: Set<string>;
   readonly scopes: Set<string>;
+  readonly dpopAlgorithms: Set<string>;
+  dpopRequired: boolean;
 }
 
 /** The MCP servers this service has heard of, from the bootstrap, the running Envoy or policies seen on requests. */
@@ -27,16 +41,24 @@ export class ResourceDirectory {
   }
 
   /** Adds what one route says of a resource; several routes may share one. */
-  add(resource: string, issuers: readonly string[], scopes: readonly string[]): void {
+  add(resource: string, { issuers, scopes, dpopAlgorithms, dpopRequired }: ResourceFacts): void {
     let known = this.#byResource.get(resource);
     if (!known) {
-      known = { url: new URL(resourceMetadataUrl(resource)), issuers: new Set(), scopes: new Set() };
+      known = {
+        url: new URL(resourceMetadataUrl(resource)),
+        issuers: new Set(),
+        scopes: new Set(),
+        dpopAlgorithms: new Set(),
+        dpopRequired: true,
+      };
       this.#byResource.set(resource, known);
       const path = known.url.pathname + known.url.search;
       this.#byPath.set(path, [...(this.#byPath.get(path) ?? []), [resource, known]]);
     }
     for (const issuer of issuers) known.issuers.add(issuer);
     for (const scope of scopes) known.scopes.add(scope);
+    for (const algorithm of dpopAlgorithms) known.dpopAlgorithms.add(algorithm);
+    known.dpopRequired &&= dpopRequired;
   }
 
   /**
@@ -54,6 +76,8 @@ export class ResourceDirectory {
       authorization_servers: [...known.issuers],
       ...(known.scopes.size > 0 ? { scopes_supported: [...known.scopes] } : {}),
       bearer_methods_supported: ['header'],
+      ...(known.dpopAlgorithms.size > 0 ? { dpop_signing_alg_values_supported: [...known.dpopAlgorithms] } : {}),
+      ...(known.dpopRequired ? { dpop_bound_access_tokens_required: true } : {}),
     };
   }
 }

@@ -19,6 +19,7 @@ export function answer(refusal: Refusal, context: AnswerContext): Deny {
   const wire = WIRE[refusal.reason];
   const headers: (readonly [string, string])[] = [JSON_TYPE, NO_STORE];
   for (const challenge of context.challenges) headers.push(['www-authenticate', challenge]);
+  if (refusal.dpopNonce !== undefined) headers.push(['dpop-nonce', refusal.dpopNonce]);
   if (wire.status === 503 || wire.status === 429)
     headers.push(['retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds ?? 1)))]);
   const error = errorWord(refusal.reason, wire);

@@ -1,10 +1,11 @@
 import { type Chain, createChain } from '../authn/chain.ts';
 import type { IncomingMethod } from '../authn/method.ts';
+import { SIGNATURE_ALGORITHMS } from '../authn/schema.ts';
 import type { HeaderPair } from '../core/header-edits.ts';
 import type { User } from '../core/identity.ts';
 import type { Tools } from '../core/ports.ts';
 import { type Reason, type Refusal, WIRE } from '../core/refusal.ts';
-import { challengeText } from '../mcp/challenge.ts';
+import { challengeText, dpopChallengeText } from '../mcp/challenge.ts';
 import { decidesOnBody, editedMetaKey, type RoutePolicy } from '../policy/route-policy.ts';
 import { type AssertionParts, type Assertions, prepareAssertions } from '../propagation/assertion.ts';
 import { prepareClientHeaders, type StripClientHeaders } from '../propagation/client-headers.ts';
@@ -72,12 +73,18 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: bo
 /** One text per reason, built once; only `scope_missing` depends on the call. */
 function prepareChallenges(policy: RoutePolicy, methods: readonly IncomingMethod[]): Route['challenges'] {
   const basic = methods.some((method) => method.scheme === 'basic') ? ['Basic realm="mcp", charset="UTF-8"'] : [];
+  const dpop = methods.some((method) => method.dpop !== undefined);
+  const bearer = !dpop || methods.some((method) => method.scheme === 'bearer' && method.dpop !== 'required');
   const built = new Map<Reason, readonly string[]>();
   const build = (refusal: Refusal): readonly string[] => {
     const wire = WIRE[refusal.reason];
     if (wire.challenge === 'none') return [];
-    const bearer = challengeText(wire, policy.resource, refusal.scopes ?? policy.scopes);
-    return wire.status === 401 ? [bearer, ...basic] : [bearer];
+    const scopes = refusal.scopes ?? policy.scopes;
+    const proof = dpop ? [dpopChallengeText(wire, policy.resource, scopes, SIGNATURE_ALGORITHMS)] : [];
+    // RFC 9449 7.1: whoever has sent a proof is told about the proof.
+    if (wire.challenge === 'invalid_dpop_proof' || wire.challenge === 'use_dpop_nonce') return proof;
+    const texts = bearer ? [challengeText(wire, policy.resource, scopes), ...proof] : proof;
+    return wire.status === 401 ? [...texts, ...basic] : texts;
   };
   return (refusal) => {
     if (refusal.scopes) return build(refusal);

@@ -29,7 +29,7 @@ describe('keys', () => {
 
   test('each has a description', () => {
     for (const name of documents) {
-      const missing = [...described(jsonSchemaOf(name) as JsonSchema, name)];
+      const missing = [...described(jsonSchemaOf(name), name)];
       assert.deepEqual(missing, []);
     }
   });
@@ -52,7 +52,7 @@ describe('keys', () => {
   });
 
   test('a way that leads nowhere is an error', () => {
-    assert.throws(() => schemaAt(jsonSchemaOf('config') as JsonSchema, ['server', 'grcp']), /there is no server grcp/);
+    assert.throws(() => schemaAt(jsonSchemaOf('config'), ['server', 'grcp']), /there is no server grcp/);
   });
 });
 

@@ -357,30 +357,29 @@ describe('ext_proc, handled roughly', () => {
 });
 
 describe('ext_proc beside an ext_authz that buffers bodies', () => {
-  it('10 MiB: 413, announced or not', async () => {
-    const issuer = await startIssuer();
-    const stack = await startRough(issuer, true);
-    try {
-      const headers = [
-        'Authorization',
-        `Bearer ${await issuer.token({ aud: `${stack.origin}/meta/mcp` })}`,
-        'Content-Type',
-        'application/json',
-      ];
-      for (const more of [[], ['Transfer-Encoding', 'chunked']]) {
-        const answer = await send(`${stack.origin}/meta/mcp`, {
-          method: 'POST',
-          headers: [...headers, ...more],
-          body: large(10 * MIB),
-        });
-        assert.equal(answer.status, 413);
-      }
-      assert.equal(stack.backend.seen.length, 0);
-    } finally {
-      await stack.stop();
-      await issuer.stop();
-    }
+  let issuer: FakeIssuer;
+  let stack: Stack;
+  before(async () => {
+    issuer = await startIssuer();
+    stack = await startRough(issuer, true);
   });
+  after(async () => {
+    await stack?.stop();
+    await issuer?.stop();
+  });
+
+  for (const [what, more] of [
+    ['announced', []],
+    ['not announced', ['Transfer-Encoding', 'chunked']],
+  ] as const) {
+    it(`10 MiB, ${what}: 413`, async () => {
+      const url = `${stack.origin}/meta/mcp`;
+      const token = await issuer.token({ aud: url });
+      const headers = ['Authorization', `Bearer ${token}`, 'Content-Type', 'application/json', ...more];
+      assert.equal((await send(url, { method: 'POST', headers, body: large(10 * MIB) })).status, 413);
+      assert.equal(stack.backend.seen.length, 0);
+    });
+  }
 });
 
 function echo(seen: Seen, response: ServerResponse): void {

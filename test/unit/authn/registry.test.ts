@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { createMethods } from '../../../src/authn/registry.ts';
 import { incomingMethodSchema } from '../../../src/authn/schema.ts';
 import { createEgress } from '../../../src/net/egress.ts';
-import { testTools } from './support.ts';
+import { dpopParts, testTools } from './support.ts';
 
 describe('registry', () => {
   const tools = testTools();
@@ -12,6 +12,7 @@ describe('registry', () => {
       Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, incomingMethodSchema.parse(entry)])),
       tools,
       createEgress(tools),
+      dpopParts(tools),
     );
 
   test('every entry by its name', () => {

@@ -1,3 +1,6 @@
+import type { DpopParts } from '../../../src/authn/dpop.ts';
+import { createProofNonces } from '../../../src/authn/dpop-nonce.ts';
+import { createSealer } from '../../../src/core/seal.ts';
 import { HeaderFields, type RequestFacts } from '../../../src/core/request-facts.ts';
 import type { Metrics, Tools } from '../../../src/core/ports.ts';
 
@@ -59,4 +62,15 @@ export function requestWith(headers: Readonly<Record<string, string>>): RequestF
 /** For calls that must end by themselves; tests bound them all the same. */
 export function bounded(): AbortSignal {
   return AbortSignal.timeout(10_000);
+}
+
+/** Proofs for https://mcp.example.com, remembered for good. */
+export function dpopParts(tools: Tools): DpopParts {
+  const used = new Set<string>();
+  return {
+    publicUrl: 'https://mcp.example.com/gateway',
+    once: async (key) => used.size < used.add(key).size,
+    nonces: createProofNonces(createSealer([{ id: 'k1', key: Buffer.alloc(32, 1) }], 'dpop-nonce'), tools.clock),
+    clock: tools.clock,
+  };
 }

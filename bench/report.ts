@@ -1,0 +1,103 @@
+import type { Sample } from './measure.ts';
+import { GO, GO_CACHED, HIT } from './variants.ts';
+
+export interface Spread {
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+}
+
+export interface Row {
+  readonly variant: string;
+  readonly serviceCpu: Spread;
+  readonly envoyCpu: Spread;
+  readonly requestsPerSecond: Spread;
+  readonly p50: Spread | undefined;
+  readonly p99: Spread | undefined;
+  /** Service CPU against that of another variant in the same round. */
+  readonly timesGo: Spread | undefined;
+  readonly timesGoCached: Spread | undefined;
+  readonly timesHit: Spread | undefined;
+  readonly timesOther: Spread | undefined;
+  readonly serviceMiB: number;
+  readonly foreign: number;
+  readonly failed: number;
+}
+
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median =
+    sorted.length % 2 === 1
+      ? (sorted[middle] as number)
+      : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+  return { min: sorted[0] as number, median, max: sorted.at(-1) as number };
+}
+
+/** CPU ratios of two variants, round by round; undefined when one was not measured or costs nothing. */
+export function ratio(samples: readonly Sample[], variant: string, against: string): Spread | undefined {
+  const of = (name: string) => samples.filter((sample) => sample.variant === name && sample.serviceCpu > 0);
+  const ratios = of(variant).flatMap((sample) => {
+    const other = of(against).find((candidate) => candidate.round === sample.round);
+    return other ? [sample.serviceCpu / other.serviceCpu] : [];
+  });
+  return ratios.length > 0 ? spread(ratios) : undefined;
+}
+
+/** One row per variant, in the order in which they were measured first. */
+export function summarise(samples: readonly Sample[]): Row[] {
+  return [...new Set(samples.map((sample) => sample.variant))].map((variant) => {
+    const own = samples.filter((sample) => sample.variant === variant);
+    const latencies = own.flatMap((sample) => sample.latency ?? []);
+    const against = (name: string) => (name === variant ? undefined : ratio(samples, variant, name));
+    return {
+      variant,
+      serviceCpu: spread(own.map((sample) => sample.serviceCpu)),
+      envoyCpu: spread(own.map((sample) => sample.envoyCpu)),
+      requestsPerSecond: spread(own.map((sample) => sample.requestsPerSecond)),
+      p50: latencies.length > 0 ? spread(latencies.map(({ p50 }) => p50)) : undefined,
+      p99: latencies.length > 0 ? spread(latencies.map(({ p99 }) => p99)) : undefined,
+      timesGo: against(GO),
+      timesGoCached: against(GO_CACHED),
+      timesHit: variant.startsWith('ours') ? against(HIT) : undefined,
+      timesOther: variant.startsWith('ours') ? against(variant.replace('ours', 'other')) : undefined,
+      serviceMiB: Math.max(...own.map((sample) => sample.serviceMiB)),
+      foreign: Math.max(...own.map((sample) => sample.foreign)),
+      failed: own.reduce((sum, sample) => sum + sample.failed, 0),
+    };
+  });
+}
+
+const fixed = (digits: number) => (value: number) => value.toFixed(digits);
+
+/** `median (min–max)` */
+function cell(of: Spread | undefined, text: (value: number) => string): string {
+  if (!of || of.max === 0) return '–';
+  return of.min === of.max ? text(of.median) : `${text(of.median)} (${text(of.min)}–${text(of.max)})`;
+}
+
+/** A Markdown table; columns that no row has a value for are left out. */
+export function markdown(rows: readonly Row[]): string {
+  const columns: readonly (readonly [string, (row: Row) => string])[] = [
+    ['variant', (row) => row.variant],
+    ['service CPU s/10k', (row) => cell(row.serviceCpu, fixed(2))],
+    ['× Go', (row) => cell(row.timesGo, fixed(2))],
+    ['× Go with cache', (row) => cell(row.timesGoCached, fixed(2))],
+    ['× our hit', (row) => cell(row.timesHit, fixed(2))],
+    ['× other checkout', (row) => cell(row.timesOther, fixed(2))],
+    ['Envoy CPU s/10k', (row) => cell(row.envoyCpu, fixed(2))],
+    ['requests/s', (row) => cell(row.requestsPerSecond, fixed(0))],
+    ['p50 ms', (row) => cell(row.p50, fixed(2))],
+    ['p99 ms', (row) => cell(row.p99, fixed(2))],
+    ['RSS MiB', (row) => (row.serviceMiB > 0 ? row.serviceMiB.toFixed(0) : '–')],
+    ['foreign CPU', (row) => `${(row.foreign * 100).toFixed(0)} %`],
+    ['failed', (row) => String(row.failed)],
+  ];
+  const used = columns.filter(([, value]) => rows.some((row) => value(row) !== '–'));
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [
+    line(used.map(([title]) => title)),
+    line(used.map((_, i) => (i === 0 ? '---' : '---:'))),
+    ...rows.map((row) => line(used.map(([, value]) => value(row)))),
+  ].join('\n');
+}

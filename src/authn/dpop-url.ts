@@ -1,0 +1,29 @@
+/** Nothing that the URL parser would quietly correct: white space, backslashes, letters beyond ASCII. */
+const PLAIN_URL = /^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/i;
+/** RFC 3986 2.3. */
+const UNRESERVED = /[A-Za-z0-9\-._~]/;
+
+/**
+ * A URL as RFC 9449 4.3 compares `htu`: without query and fragment, normalised by RFC 3986 6.2.2 and 6.2.3.
+ * @returns undefined for what is no plain http or https URL
+ */
+export function normalUrl(text: string): string | undefined {
+  if (!PLAIN_URL.test(text) || !URL.canParse(text)) return undefined;
+  const { origin, pathname, username, password } = new URL(text);
+  if (username || password) return undefined;
+  const path = pathname.replaceAll(/%[0-9a-f]{2}/gi, (escape) => {
+    const letter = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
+    return UNRESERVED.test(letter) ? letter : escape.toUpperCase();
+  });
+  return origin + path;
+}
+
+/**
+ * The URL that a client has used, in that form.
+ * @param origin what clients see; the request's own Host is whatever its sender likes
+ * @param path of the request, with its query
+ */
+export function externalUrl(origin: string, path: string): string | undefined {
+  const end = path.search(/[?#]/);
+  return path.startsWith('/') ? normalUrl(origin + (end === -1 ? path : path.slice(0, end))) : undefined;
+}
