@@ -23,7 +23,7 @@ export interface Example {
 }
 
 /** All of them in one; of a place that several have, each has keys of its own. */
-export function together(...snippets: readonly (Snippet | undefined)[]): Snippet {
+function together(...snippets: readonly (Snippet | undefined)[]): Snippet {
   const all: Record<string, string> = {};
   for (const snippet of snippets)
     for (const [place, text] of Object.entries(snippet ?? {}))

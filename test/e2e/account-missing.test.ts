@@ -124,10 +124,8 @@ describe('an account that is not connected', () => {
       assert.equal(id, 'm');
       assert.equal(result.resultType, 'input_required');
       assert.equal(result.requestState, undefined);
-      const [request, ...more] = Object.values(result.inputRequests) as {
-        method: string;
-        params: Record<string, unknown>;
-      }[];
+      const requests: Record<string, { method: string; params: Record<string, unknown> }> = result.inputRequests;
+      const [request, ...more] = Object.values(requests);
       assert.equal(more.length, 0);
       assert.equal(request?.method, 'elicitation/create');
       assert.equal(request?.params['mode'], 'url');

@@ -149,7 +149,8 @@ describe('assertions: claims a backend can prove', () => {
       const [header, payload, signature] = assertion.split('.') as [string, string, string];
       const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
       for (const field of Object.keys(claims)) {
-        const changed = { ...claims, [field]: typeof claims[field] === 'number' ? (claims[field] as number) + 1 : 'x' };
+        const value = claims[field];
+        const changed = { ...claims, [field]: typeof value === 'number' ? value + 1 : 'x' };
         await assert.rejects(
           verify(`${header}.${Buffer.from(JSON.stringify(changed)).toString('base64url')}.${signature}`, name),
           field,

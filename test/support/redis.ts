@@ -40,7 +40,7 @@ export interface RedisServer {
 }
 
 /** `$REDIS_SERVER_BIN`, else redis-server on the PATH. */
-export async function findRedisServer(): Promise<string | undefined> {
+async function findRedisServer(): Promise<string | undefined> {
   const places = process.env['REDIS_SERVER_BIN']
     ? [process.env['REDIS_SERVER_BIN']]
     : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'redis-server'));
