@@ -35,11 +35,9 @@ const SCRIPT = fileURLToPath(new URL('load.lua', import.meta.url));
 /** @throws when wrk fails; says why */
 export async function generateLoad(wrk: string, load: Load): Promise<Seen> {
   const pauseMs = load.perSecond === undefined ? 0 : (load.connections * 1_000) / load.perSecond;
-  const args = [
-    ...['-t', '1', '-c', String(load.connections), '-d', `${load.seconds}s`, '--timeout', '10s', '-s', SCRIPT],
-    ...[load.url, '--', load.request, load.tokens, String(load.start), String(pauseMs)],
-  ];
-  const child = spawn(wrk, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const request = [load.url, '--', load.request, load.tokens, String(load.start), String(pauseMs)];
+  const shape = ['-t', '1', '-c', String(load.connections), '-d', `${load.seconds}s`, '--timeout', '10s'];
+  const child = spawn(wrk, [...shape, '-s', SCRIPT, ...request], { stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   const line = stdout.trimEnd().split('\n').at(-1) ?? '';
   if (code !== 0 || !line.startsWith('{')) throw new Error(`wrk ended with ${code}: ${stderr}${stdout}`);

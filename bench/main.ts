@@ -28,6 +28,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     guard: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
+    'cpu-only': { type: 'boolean', default: false },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     only: { type: 'string' },
@@ -58,7 +59,7 @@ async function run(): Promise<number> {
   const short = options.quick || options.profile;
   const rounds = Number(options.rounds ?? (short ? 1 : 3));
   const seconds = Number(options.seconds ?? (options.quick ? 2 : 3));
-  const perSecond = options.guard || short ? undefined : PER_SECOND;
+  const perSecond = options.guard || short || options['cpu-only'] ? undefined : PER_SECOND;
 
   const services = new Map<Service, string>([['ours', ROOT]]);
   if (options.against !== undefined) services.set('other', resolve(options.against));
@@ -99,7 +100,7 @@ async function run(): Promise<number> {
     rmSync(profileTo, { recursive: true });
   }
   write(samples, variants);
-  return options.guard ? guard(samples) : 0;
+  return options.guard ? judge(samples) : 0;
 }
 
 function hitRate(metrics: string): string {
@@ -136,7 +137,7 @@ function write(samples: readonly Sample[], variants: readonly Variant[]): void {
 }
 
 /** @returns exit code */
-function guard(samples: readonly Sample[]): number {
+function judge(samples: readonly Sample[]): number {
   const found = ratio(samples, HIT, GO);
   if (!found) {
     say('guard: the Go peer is missing, nothing can be compared');

@@ -11,7 +11,7 @@ interface CpuProfile {
 }
 
 /**
- * The functions that took most time themselves, as lines of text, out of the profile of the main thread.
+ * What took most time itself, as lines of text, out of the profile of the main thread: by room, then by function.
  * @param skipMs leave out the beginning: start-up and code that is not compiled yet
  */
 export function topOfProfile(folder: string, count: number, skipMs: number): string[] {
@@ -32,10 +32,26 @@ export function topOfProfile(folder: string, count: number, skipMs: number): str
     busy += microseconds;
     self.set(name, (self.get(name) ?? 0) + microseconds);
   }
-  return [...self]
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, count)
-    .map(([name, microseconds]) => `${((100 * microseconds) / busy).toFixed(1).padStart(5)} %  ${name}`);
+  const rooms = new Map<string, number>();
+  for (const [name, microseconds] of self) rooms.set(roomOf(name), (rooms.get(roomOf(name)) ?? 0) + microseconds);
+  const lines = (times: ReadonlyMap<string, number>) =>
+    [...times]
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, count)
+      .map(([name, microseconds]) => `${((100 * microseconds) / busy).toFixed(1).padStart(5)} %  ${name}`);
+  return [...lines(rooms), '', ...lines(self)];
+}
+
+/** The package, the folder of ours, or the part of Node that a function stands in. */
+function roomOf(name: string): string {
+  const where = name.split(' ').at(-1) as string;
+  if (where.startsWith('src/')) return where.split('/').slice(0, 2).join('/').replace(/:.*/, '');
+  if (where.startsWith('node_modules/'))
+    return where
+      .split('/')
+      .slice(1, where.includes('/@') ? 3 : 2)
+      .join('/');
+  return where.startsWith('node:') ? where.replace(/:\d+$/, '').split('/').slice(0, 2).join('/') : name;
 }
 
 function busyOf({ nodes, samples }: CpuProfile): number {
@@ -44,6 +60,6 @@ function busyOf({ nodes, samples }: CpuProfile): number {
 }
 
 function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
-  const where = url.replace(/^.*\/(?=src\/|node_modules\/)/, '');
+  const where = url.replace(/^.*?\/(?=(?:src|node_modules)\/)/, '');
   return where === '' ? functionName : `${functionName || '(anonymous)'} ${where}:${lineNumber + 1}`;
 }

@@ -42,6 +42,15 @@ const propagated = (sign: string, mode = 'headers') => ({
 /** Policies of the routes with ext_authz alone, by prefix. */
 export const AUTHZ_POLICIES: Readonly<Record<string, object>> = {
   '/claims': claims,
+  // Envoy sends the members of a policy in an order that varies: this one has millions of byte forms.
+  '/large': {
+    ...claims,
+    scopes: ['mcp:read'],
+    passthroughHeaders: ['X-Trace-Id', 'X-Tenant-Id'],
+    headerForward: { plaintext: { 'X-Api-Version': '2', 'X-Region': 'eu', 'X-Client': 'gateway' } },
+    identityPropagation: { mode: 'headers', headersPrefix: 'X-Caller', attributes: ['id'], sign: 'none' },
+    session: { bind: false, passthroughCapture: 'request', identityFallback: 'none' },
+  },
   '/inject': {
     ...base,
     outgoingAuth: { type: 'upstream_inject', upstreamInject: { providerName: PROVIDER, onMissing: 'deny' } },
@@ -70,6 +79,7 @@ type OwnVariant = Omit<Variant, 'listener'> & { readonly proc?: true };
 
 const OWN: readonly OwnVariant[] = [
   { name: 'claim_injection, hit', prefix: '/claims', quick: true, guard: true },
+  { name: 'claim_injection, large policy', prefix: '/large' },
   { name: 'claim_injection, miss', prefix: '/claims', distinctTokens: true },
   { name: 'upstream_inject, hit', prefix: '/inject' },
   { name: 'forwarded-user headers', prefix: '/forwarded' },

@@ -3,20 +3,30 @@ import { describeCaller } from './mcp-content.ts';
 import { startLegacyBackend } from './mcp-legacy.ts';
 import { startModernBackend } from './mcp-modern.ts';
 import type { Ports } from './ports.ts';
+import { startTracker } from './tracker.ts';
 import type { OnRequest, Running } from './web-server.ts';
 
 export interface BackingServices {
   stop(): Promise<void>;
 }
 
+/** What it takes to have accounts at the tracker: the two clients that the service is, as `demo/sidecar.yaml` has them. */
+export interface AccountOptions {
+  readonly loginSecret: string;
+  readonly trackerSecret: string;
+  /** Lifetime of the tracker's access tokens; default 20 s. */
+  readonly tokenSeconds?: number | undefined;
+}
+
 /**
- * What a real installation has already: an identity provider and two MCP servers.
- * `log` gets one line per request that a backend received.
+ * What a real installation has already: an identity provider and two MCP servers; with `accounts`, also a service
+ * where people have accounts of their own. `log` gets one line per request that a backend received.
  */
 export async function startBackingServices(
   ports: Ports,
   host: string,
   log: (line: string) => void,
+  accounts?: AccountOptions,
 ): Promise<BackingServices> {
   const started: Running[] = [];
   const note =
@@ -29,7 +39,30 @@ export async function startBackingServices(
     await Promise.all(started.map((running) => running.stop()));
   };
   try {
-    started.push(await startIdentityProvider({ port: ports.identityProvider, host }));
+    const publicUrl = `http://127.0.0.1:${ports.envoy}`;
+    // Where people sign in before they connect an account.
+    const login = accounts && {
+      client_id: 'connect-pages',
+      client_name: 'Pages of connected accounts',
+      client_secret: accounts.loginSecret,
+      redirect_uris: [`${publicUrl}/connect/login/callback`],
+      grant_types: ['authorization_code'],
+    };
+    started.push(
+      await startIdentityProvider({ port: ports.identityProvider, host, clients: login === undefined ? [] : [login] }),
+    );
+    if (accounts) {
+      const redirectUri = `${publicUrl}/connect/callback/tracker`;
+      started.push(
+        await startTracker({
+          port: ports.tracker,
+          host,
+          client: { id: 'mcp-identity', secret: accounts.trackerSecret, redirectUri },
+          tokenSeconds: accounts.tokenSeconds,
+          onRequest: note('tracker'),
+        }),
+      );
+    }
     started.push(
       await startLegacyBackend({
         port: ports.legacy,

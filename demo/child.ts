@@ -19,12 +19,14 @@ export async function startChild(
   command: string,
   args: readonly string[],
   logFile: string,
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<Child> {
   const log = await open(logFile, 'w');
   // detached: Ctrl-C in a terminal reaches every process of the group; these are stopped by us, in order.
   const child = spawn(command, args, {
     stdio: ['ignore', log.fd, log.fd],
     detached: true,
+    env,
   });
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`could not be started: ${error.message}`));

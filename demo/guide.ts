@@ -8,8 +8,8 @@ export interface Step {
   readonly expect: string;
 }
 
-/** The tour of the demo. `node` is how a shell calls a Node that runs TypeScript. */
-export function guide(ports: Ports, node: string): Step[] {
+/** The tour of the demo. `node` is how a shell calls a Node that runs TypeScript; the tracker's tokens live `tokenSeconds`. */
+export function guide(ports: Ports, node: string, tokenSeconds: number): Step[] {
   const envoy = `http://127.0.0.1:${ports.envoy}`;
   const token = (user: string, route: string, scope = 'mcp:read') =>
     `$(curl -sSf http://127.0.0.1:${ports.identityProvider}/token -H 'accept: text/plain' \\
@@ -27,6 +27,7 @@ export function guide(ports: Ports, node: string): Step[] {
   };
   const deleteRepo = { method: 'tools/call', params: { name: 'delete_repo', arguments: { name: 'site' } } };
   const bearer = 'authorization: Bearer $TOKEN';
+  const trackerCall = call('/tracker/mcp', whoami, 'mcp-protocol-version: 2025-06-18', bearer);
 
   return [
     {
@@ -91,9 +92,44 @@ export function guide(ports: Ports, node: string): Step[] {
       expect: 'alice signs in twice and "deletes"; bob is refused',
     },
     {
+      title:
+        'The tracker takes tokens of its own only, and alice has connected no account: the tool answers with a link',
+      command: `TOKEN=${token('alice', '/tracker/mcp')}\nANSWER=$(${trackerCall}); echo "$ANSWER"`,
+      expect: 'isError, and in the text a link; clients without anything special show it to their user',
+    },
+    {
+      title:
+        'Follow that link: in a browser (it stands above), or by a script. It was made for alice; bob gets nowhere with it',
+      command: `LINK=$(echo "$ANSWER" | grep -o '${envoy}/connect/tracker?ticket=[A-Za-z0-9_-]*')\n${node} demo/connect.ts bob "$LINK" 2>&1\n${node} demo/connect.ts alice "$LINK"`,
+      expect: 'bob is refused; alice signs in, chooses her account at the tracker, and "tracker is connected"',
+    },
+    {
+      title: 'The same call again',
+      command: trackerCall,
+      expect: 'tracker account: wonderland; a Bearer arrived, and it is none that the client knows',
+    },
+    {
+      title: `The tracker's tokens live for ${tokenSeconds} s. Wait longer, and call again`,
+      command: `sleep ${Math.ceil(tokenSeconds * 1.25)}; ${trackerCall}`,
+      expect: 'the same account; the token is a new one, 0 or 1 s old: refreshed, and nobody noticed',
+    },
+    {
+      title: `Disconnect: in a browser at ${envoy}/connect, or by the script; then call again`,
+      command: `${node} demo/connect.ts alice ${envoy}/connect disconnect; ${trackerCall}`,
+      expect: '"tracker is disconnected" (its tokens are revoked there, too), and a link again',
+    },
+    {
+      title:
+        'The official client with URL elicitation (2026-07-28), as bob: it is handed the link, and the call goes on by itself',
+      command: `${node} demo/client-modern.ts bob ${envoy}/tracker/mcp my_issues`,
+      expect: 'the sign-in, the link, what happens there, and the issues of the account builder',
+    },
+    {
       title: 'Who did what: the audit, and the counters',
-      command: `grep '"event":"decision"' .demo/service.log | tail -3; curl -sS http://127.0.0.1:${ports.admin}/metrics | head -20`,
-      expect: 'one JSON object per decision, denials included',
+      command:
+        `grep -E '"event":"(decision|connect|refresh|disconnect)"' .demo/service.log | tail -5\n` +
+        `curl -sS http://127.0.0.1:${ports.admin}/metrics | grep -E '^mcp_identity_(decisions|connect_steps|upstream_refreshes)_total'`,
+      expect: 'one JSON object per decision, denials included, and per step of an account',
     },
   ];
 }
@@ -129,19 +165,21 @@ function modernCall(
 }
 
 /** The whole text that `npm start` prints once everything runs. */
-export function printable(ports: Ports, node: string): string {
+export function printable(ports: Ports, node: string, tokenSeconds: number): string {
   const at = (port: number) => `http://127.0.0.1:${port}`.padEnd(24);
-  const steps = guide(ports, node).map(
+  const steps = guide(ports, node, tokenSeconds).map(
     ({ title, command, expect }, index) => `# ${index + 1}. ${title}\n${command}\n# → ${expect}\n`,
   );
   return `
 Everything runs:
 
-  ${at(ports.envoy)}Envoy: /legacy/mcp and /modern/mcp need a token, /public/mcp does not
+  ${at(ports.envoy)}Envoy: /legacy/mcp, /modern/mcp and /tracker/mcp need a token, /public/mcp does not;
+  ${' '.repeat(24)}/connect is a page for browsers: your connected accounts
   ${at(ports.admin)}identity service: /readyz /metrics (Envoy asks it on ${ports.grpc}, clients read from ${ports.http})
   ${at(ports.identityProvider)}identity provider; alice is an admin, bob is not
   ${at(ports.legacy)}MCP backend, revisions up to 2025-11-25, sessions
   ${at(ports.modern)}MCP backend, revision 2026-07-28
+  ${at(ports.tracker)}tracker: a service with accounts of its own, OAuth and MCP; alice's is wonderland, bob's builder
   ${at(ports.envoyAdmin)}Envoy's admin page
 
 Paste this, step by step, into another terminal, in this folder:

@@ -1,10 +1,11 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, Provider } from 'oidc-provider';
 import type { ClientMetadata, Configuration, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { loginPage } from './login-page.ts';
 import { memoryAdapter } from './memory-adapter.ts';
-import { people, resourceScopes } from './people.ts';
+import { allowedScopes, people, resourceScopes } from './people.ts';
+import { newSigningKey } from './signing-key.ts';
 import { registerUserGrant, userGrantClient } from './user-grant.ts';
 import { listen } from './web-server.ts';
 import type { ListenOptions, Running } from './web-server.ts';
@@ -48,7 +49,7 @@ function createProvider(issuer: string, options: IdentityProviderOptions): Reque
   provider.on('server_error', (_context: KoaContextWithOIDC, error: Error) => console.error(error));
 
   const standard = provider.callback();
-  const login = loginPage(provider);
+  const login = loginPage(provider, { title: 'Demo sign-in', people, allowed: allowedScopes });
   return (request, response) => {
     void (request.url?.startsWith('/interaction/') ? login(request, response) : standard(request, response));
   };
@@ -133,12 +134,6 @@ function resourceServer(resource: string, options: IdentityProviderOptions): Res
     accessTokenFormat: options.accessTokenFormat ?? 'jwt',
     jwt: { sign: { alg: 'RS256' } },
   };
-}
-
-function newSigningKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const key = privateKey.export({ format: 'jwk' });
-  return { ...key, kty: 'RSA', use: 'sig' as const, alg: 'RS256' as const, kid: randomBytes(8).toString('hex') };
 }
 
 /**

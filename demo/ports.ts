@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-/** The ports that `envoy/envoy.yaml` and `demo/sidecar.yaml` name, with what listens there. */
+/** The ports that `demo/envoy.yaml` and `demo/sidecar.yaml` name, with what listens there. */
 const parts = {
   envoy: { port: 10000, what: 'Envoy' },
   envoyAdmin: { port: 9901, what: "Envoy's admin page" },
@@ -13,6 +13,7 @@ const parts = {
   identityProvider: { port: 9400, what: 'identity provider' },
   legacy: { port: 9401, what: 'MCP backend with sessions' },
   modern: { port: 9402, what: 'MCP backend of revision 2026-07-28' },
+  tracker: { port: 9403, what: 'tracker, OAuth and MCP' },
 } as const;
 
 export type Part = keyof typeof parts;
@@ -61,7 +62,7 @@ export async function configFor(
   directory: string,
 ): Promise<{ envoy: string; service: string }> {
   const shipped = {
-    envoy: join(root, 'envoy/envoy.yaml'),
+    envoy: join(root, 'demo/envoy.yaml'),
     service: join(root, 'demo/sidecar.yaml'),
   };
   if (names.every((name) => ports[name] === parts[name].port)) return shipped;
@@ -77,8 +78,7 @@ export async function configFor(
   };
   await mkdir(directory, { recursive: true });
   await writeFile(copies.envoy, move(await readFile(shipped.envoy, 'utf8')));
-  // Relative paths in a configuration are relative to its file.
-  const service = (await readFile(shipped.service, 'utf8')).replace('../envoy/envoy.yaml', './envoy.yaml');
-  await writeFile(copies.service, move(service));
+  // Names its neighbour as ./envoy.yaml, here as there.
+  await writeFile(copies.service, move(await readFile(shipped.service, 'utf8')));
   return copies;
 }

@@ -6,6 +6,7 @@ import { startChild, untilReady } from './child.ts';
 import type { Child } from './child.ts';
 import { printable } from './guide.ts';
 import { choosePorts, configFor, requireFree } from './ports.ts';
+import { chooseTokenSeconds, demoSecrets } from './secrets.ts';
 
 const root = dirname(import.meta.dirname);
 const logs = join(root, '.demo');
@@ -15,7 +16,8 @@ const host = '127.0.0.1';
  * Runs the demo until `interrupted` resolves. Returns the exit code: 0 after an interruption, 1 when something
  * could not start or ended by itself. Whatever was started is stopped again, last started first.
  *
- * `env`: `ENVOY_BIN` (path of Envoy, required), `DEMO_PORT_BASE` (first of eight consecutive ports).
+ * `env`: `ENVOY_BIN` (path of Envoy, required), `DEMO_PORT_BASE` (first of nine consecutive ports),
+ * `DEMO_TOKEN_SECONDS` (lifetime of the tracker's access tokens, default 20), and the secrets of demo/secrets.ts.
  */
 export async function runDemo(
   env: NodeJS.ProcessEnv,
@@ -56,13 +58,21 @@ async function startEverything(
 
   const backendLog = createWriteStream(join(logs, 'backends.log'));
   stops.push(() => new Promise((resolve) => backendLog.end(() => resolve())));
-  const backing = await startBackingServices(ports, host, (line) => backendLog.write(`${line}\n`));
+  const secrets = demoSecrets(env);
+  const tokenSeconds = chooseTokenSeconds(env['DEMO_TOKEN_SECONDS']);
+  const accounts = {
+    loginSecret: secrets.DEMO_LOGIN_SECRET,
+    trackerSecret: secrets.DEMO_TRACKER_SECRET,
+    tokenSeconds,
+  };
+  const log = (line: string) => backendLog.write(`${line}\n`);
+  const backing = await startBackingServices(ports, host, log, accounts);
   stops.push(() => backing.stop());
   say('identity provider, MCP backends  ready');
 
   const children: Child[] = [];
   const start = async (name: string, command: string, args: string[], readyUrl: string) => {
-    const child = await startChild(name, command, args, join(logs, `${name}.log`));
+    const child = await startChild(name, command, args, join(logs, `${name}.log`), { ...env, ...secrets });
     stops.push(() => child.stop());
     children.push(child);
     say(`${name.padEnd(33)}starting, log in .demo/${name}.log`);
@@ -79,7 +89,7 @@ async function startEverything(
   const envoyArgs = ['--config-path', config.envoy, ...quiet];
   await start('envoy', envoyBinary, envoyArgs, `http://${host}:${ports.envoyAdmin}/ready`);
 
-  say(printable(ports, nodeCommand()));
+  say(printable(ports, nodeCommand(), tokenSeconds));
   return children;
 }
 

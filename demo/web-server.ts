@@ -50,13 +50,18 @@ export function listenWeb(
   handle: (request: Request) => Promise<Response>,
   options: ListenOptions & { readonly onRequest?: OnRequest | undefined },
 ): Promise<Running> {
-  return listen((request, response) => {
-    answer(handle, options.onRequest, request, response).catch((error: unknown) => {
+  return listen(webHandler(handle, options.onRequest), options);
+}
+
+/** The same for a server that has other things to serve, too. */
+export function webHandler(handle: (request: Request) => Promise<Response>, onRequest: OnRequest | undefined) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    answer(handle, onRequest, request, response).catch((error: unknown) => {
       // A client that left in the middle of a stream is no fault of ours and has nobody to answer to.
       if (!response.headersSent && !response.destroyed) response.writeHead(500).end();
       if (!response.destroyed) console.error(error);
     });
-  }, options);
+  };
 }
 
 async function answer(

@@ -10,6 +10,8 @@ import { systemClock, type Tools } from './core/ports.ts';
 import { createSealer, decodeKey, type SealKey } from './core/seal.ts';
 import type { Secret } from './core/secret.ts';
 import { decodeStruct } from './envoy/codec/struct.ts';
+import { StructKeys } from './envoy/codec/struct-key.ts';
+import { Departure } from './envoy/departure.ts';
 import { createCheck } from './envoy/ext-authz.ts';
 import { createProcess } from './envoy/ext-proc.ts';
 import { createHealthService } from './envoy/health.ts';
@@ -51,6 +53,8 @@ export interface App {
 
 /** How long calls in flight may take to finish once the service is told to stop. */
 const DRAIN_LIMIT_MS = 25_000;
+/** How long calls are taken after that, until Envoy has noticed. */
+const LINGER_LIMIT_MS = 2_500;
 /** A dump of a large Envoy is long. */
 const MAX_DUMP = 256 * 1024 * 1024;
 /** Room for the attributes around a body in one gRPC message. */
@@ -115,6 +119,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   });
 
   const signers = createSigners(config.signing);
+  const structKeys = new StructKeys();
   const findRoute = createFindRoute({
     methods,
     assertions: { signers, publicUrl: config.publicUrl, clock: systemClock },
@@ -128,6 +133,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     tools,
     world,
     decode: decodeStruct,
+    keyOf: (metadata) => structKeys.keyOf(metadata),
     envoy,
     onPolicy,
   });
@@ -160,6 +166,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
   const carrierParts = { sealer: planSealer, sessions, signers, invalidate, audit, tools };
   const newCarrier = () => new Carrier(carrierParts);
 
+  const departure = new Departure();
   const grpc = await startGrpc(
     {
       address: config.server.grpc,
@@ -169,7 +176,9 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     {
       check: createCheck(decide, NAMESPACE, log),
       process: createProcess(newCarrier, tools),
-      health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health),
+      health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health, (peer, ready) =>
+        departure.asked(peer, ready, performance.now()),
+      ),
     },
     log,
   );
@@ -216,6 +225,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     async stop(why) {
       health.set('shutting down');
       log.info('draining', { why });
+      await departure.everybodyKnows(LINGER_LIMIT_MS);
       await grpc.drain(DRAIN_LIMIT_MS);
       await Promise.all([http.close(1_000), admin.close(1_000)]);
       for (const method of methods.values()) method.close?.();

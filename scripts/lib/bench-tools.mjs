@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isExecutableFile, onPath, run } from './command.mjs';
 import { programFromPackage } from './debian-package.mjs';
-import { say, SetupError, step } from './say.mjs';
+import { say, step } from './say.mjs';
 
 const BUILD_LIMIT_MS = 600_000;
 const WRK = {

@@ -31,13 +31,22 @@ function isOws(code: number): boolean {
 }
 
 /**
- * Refuses headers that cannot carry a credential of their own: Authorization, which other methods read, and those that
+ * Why a header cannot carry a credential of its own: Authorization and DPoP, which other methods read, and those that
  * reach every backend (contract §6), because the credential would arrive there too.
+ * @returns a sentence for the operator, undefined when it can
+ */
+export function credentialHeaderFault(name: string): string | undefined {
+  const plain = normalise(name);
+  if (plain === 'authorization') return 'Authorization is read by jwt, introspection and basic';
+  if (plain === 'dpop') return 'DPoP is read by jwt and introspection';
+  return isCarried(plain) ? `${name} is forwarded to every backend, and the credential with it` : undefined;
+}
+
+/**
  * @param place of the name in the config file
- * @throws with a sentence for the operator
+ * @throws when the header cannot carry a credential
  */
 export function assertCredentialHeader(name: string, place: string): void {
-  const plain = normalise(name);
-  if (plain === 'authorization') throw new Error(`${place}: Authorization is read by jwt, introspection and basic`);
-  if (isCarried(plain)) throw new Error(`${place}: ${name} is forwarded to every backend, and the credential with it`);
+  const fault = credentialHeaderFault(name);
+  if (fault !== undefined) throw new Error(`${place}: ${fault}`);
 }

@@ -57,7 +57,7 @@ export function createProofJudge(): JudgeProof {
     if (crit !== undefined) return wrong('crit asks for an extension');
     if (typeof jwk !== 'object' || jwk === null || PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member)))
       return wrong('jwk is not a public key');
-    const publicKey = publicMembers(jwk as JWK);
+    const publicKey = publicMembers(jwk);
     const thumbprint = await thumbprintOf(publicKey);
     if (thumbprint === undefined) return wrong('jwk is not a public key');
     if (thumbprint !== demand.boundTo) return wrong('the token is bound to another key');

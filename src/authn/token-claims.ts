@@ -17,6 +17,11 @@ export interface ClaimRules {
 /** In UTF-16 units. Any text is a subject (RFC 7519 4.1.2); what it goes into encodes it. */
 const MAX_SUBJECT_LENGTH = 1024;
 
+/** True for a text that can name a user. */
+export function isSubject(text: string): boolean {
+  return text !== '' && text.length <= MAX_SUBJECT_LENGTH && text.isWellFormed();
+}
+
 /** The user whom verified claims describe, or why they describe none. */
 export function userFromClaims(
   claims: Claims,
@@ -30,7 +35,7 @@ export function userFromClaims(
   },
 ): User | Refusal {
   const subject = claimAt(claims, rules.subjectClaim);
-  if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_LENGTH || !subject.isWellFormed()) {
+  if (typeof subject !== 'string' || !isSubject(subject)) {
     return refuse('token_claims', { detail: `${rules.subjectClaim} is no usable subject` });
   }
   const audiences = readAudiences(claims['aud']);

@@ -24,21 +24,15 @@ export function createTrustedPeers(entries: readonly string[], place: string, lo
   const blocks = new BlockList();
   const principals = new Set<string>();
   for (const [index, entry] of entries.entries()) {
-    const [address = '', prefix, ...rest] = entry.split('/');
-    const plain = plainAddress(address);
-    const family = isIP(plain);
-    if (family === 0) {
-      // Digits and dots, or hex and colons: an address with a mistake in it, never a name in a certificate.
-      if (/^[\d.]+$/.test(address) || /^[\da-f.]*(:[\da-f.]*){2,}$/i.test(address)) throw misread(place, index);
+    const peer = readPeer(entry);
+    if (peer === undefined) throw new Error(`${place}[${index}]: ${PEER_FAULT}`);
+    if (peer.kind === 'principal') {
       principals.add(entry);
       continue;
     }
-    const allBits = family === 4 ? 32 : 128;
-    const bits = prefix === undefined ? allBits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
-    const blockBits = plain === address || prefix === undefined ? bits : bits - 96;
-    if (rest.length > 0 || !(blockBits >= 0 && blockBits <= allBits)) throw misread(place, index);
-    if (blockBits === 0) log.warn('everybody is a trusted proxy: whoever reaches Envoy can be anybody', { at: place });
-    blocks.addSubnet(plain, blockBits, family === 4 ? 'ipv4' : 'ipv6');
+    const { address, bits, family } = peer;
+    if (bits === 0) log.warn('everybody is a trusted proxy: whoever reaches Envoy can be anybody', { at: place });
+    blocks.addSubnet(address, bits, family);
   }
   return ({ address, principal }) => {
     if (principals.has(principal)) return true;
@@ -48,6 +42,26 @@ export function createTrustedPeers(entries: readonly string[], place: string, lo
   };
 }
 
-function misread(place: string, index: number): Error {
-  return new Error(`${place}[${index}]: is neither an IP address nor a CIDR block such as 10.0.0.0/8 or 2001:db8::/32`);
+/** What is wrong with an entry that is meant as an address or block and is none. */
+export const PEER_FAULT = 'is neither an IP address nor a CIDR block such as 10.0.0.0/8 or 2001:db8::/32';
+
+type TrustedPeer =
+  | { readonly kind: 'principal' }
+  | { readonly kind: 'block'; readonly address: string; readonly bits: number; readonly family: 'ipv4' | 'ipv6' };
+
+/** @returns undefined for an entry that is meant as an address or block and is none */
+export function readPeer(entry: string): TrustedPeer | undefined {
+  const [address = '', prefix, ...rest] = entry.split('/');
+  const plain = plainAddress(address);
+  const family = isIP(plain);
+  if (family === 0) {
+    // Digits and dots, or hex and colons: an address with a mistake in it, never a name in a certificate.
+    const isMeant = /^[\d.]+$/.test(address) || /^[\da-f.]*(:[\da-f.]*){2,}$/i.test(address);
+    return isMeant ? undefined : { kind: 'principal' };
+  }
+  const allBits = family === 4 ? 32 : 128;
+  const given = prefix === undefined ? allBits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
+  const bits = plain === address || prefix === undefined ? given : given - 96;
+  if (rest.length > 0 || !(bits >= 0 && bits <= allBits)) return undefined;
+  return { kind: 'block', address: plain, bits, family: family === 4 ? 'ipv4' : 'ipv6' };
 }

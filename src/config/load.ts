@@ -2,9 +2,11 @@ import { dirname, resolve } from 'node:path';
 import type { Problem } from '../core/problem.ts';
 import { schemaProblems } from '../core/schema-problems.ts';
 import type { SourceDocument } from '../core/source-document.ts';
+import { accountProblems } from './accounts.ts';
 import { duplicateProblems } from './duplicates.ts';
 import { keyProblems } from './keys.ts';
 import { listenerProblems } from './listeners.ts';
+import { methodProblems } from './methods.ts';
 import { tlsFileProblems, withAbsolutePaths } from './paths.ts';
 import { readSourceFile } from './read-file.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -43,6 +45,8 @@ export function loadConfig(file: string, env: Readonly<Record<string, string | u
       ...tlsFileProblems(config),
       ...listenerProblems(config),
       ...duplicateProblems(config),
+      ...methodProblems(config),
+      ...accountProblems(config),
       ...keyProblems(config),
     ],
     document,

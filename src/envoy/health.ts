@@ -25,8 +25,15 @@ export interface Readiness {
 /** Services whose health may be asked for; the empty name is the whole server. */
 const KNOWN = new Set(['', 'envoy.service.auth.v3.Authorization', 'envoy.service.ext_proc.v3.ExternalProcessor']);
 
-/** `grpc.health.v1.Health`: Check and Watch follow readiness. */
-export function createHealthService(protoFolder: string, readiness: Readiness): HealthService {
+/**
+ * `grpc.health.v1.Health`: Check and Watch follow readiness.
+ * @param onCheck told of each Check: the connection it came from and what it was answered
+ */
+export function createHealthService(
+  protoFolder: string,
+  readiness: Readiness,
+  onCheck: (peer: string, ready: boolean) => void = () => {},
+): HealthService {
   const definitions = loadSync('grpc/health/v1/health.proto', {
     includeDirs: [protoFolder],
     enums: String,
@@ -38,7 +45,10 @@ export function createHealthService(protoFolder: string, readiness: Readiness): 
       server.addService(definitions['grpc.health.v1.Health'] as ServiceDefinition, {
         Check(call: ServerUnaryCall<HealthRequest, HealthResponse>, callback: sendUnaryData<HealthResponse>) {
           if (!KNOWN.has(call.request.service)) callback({ code: status.NOT_FOUND, details: 'unknown service' });
-          else callback(null, { status: serving() });
+          else {
+            onCheck(call.getPeer(), readiness.ready);
+            callback(null, { status: serving() });
+          }
         },
         Watch(call: ServerWritableStream<HealthRequest, HealthResponse>) {
           if (!KNOWN.has(call.request.service)) {

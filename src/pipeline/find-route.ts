@@ -1,17 +1,15 @@
 import type { Problem } from '../core/problem.ts';
 import { pathText } from '../core/problem.ts';
 import type { Proof } from '../policy/validate-envoy.ts';
-import { PolicyMemo } from '../policy/resolve.ts';
+import { type MetadataReading, PolicyMemo } from '../policy/resolve.ts';
 import { type RoutePolicy, needsExtProc } from '../policy/route-policy.ts';
 import { validatePolicy } from '../policy/validate.ts';
 import type { World } from '../policy/world.ts';
 import type { RouteFinding } from './decide.ts';
 import { compileRoute, type RouteParts } from './route.ts';
 
-export interface FindRouteParts extends RouteParts {
+export interface FindRouteParts extends RouteParts, MetadataReading {
   readonly world: World;
-  /** Bytes of a Struct → plain value; throws on bytes that are none. */
-  readonly decode: (metadata: Buffer) => unknown;
   readonly envoy: EnvoyKnowledge;
   /** Told of each policy that is in use, once. */
   readonly onPolicy: (policy: RoutePolicy) => void;
@@ -70,12 +68,12 @@ export function createFindRoute(parts: FindRouteParts): FindRoute {
     }
   };
 
-  let memo = new PolicyMemo(parts.decode, prepare);
+  let memo = new PolicyMemo(parts, prepare);
   metrics.gauge('mcp_identity_policies', 'Distinct route policies seen', () => memo.size);
   const find = (metadata: Buffer): RouteFinding => memo.get(metadata);
   return Object.assign(find, {
     reset() {
-      memo = new PolicyMemo(parts.decode, prepare);
+      memo = new PolicyMemo(parts, prepare);
     },
   });
 }

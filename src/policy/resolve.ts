@@ -1,37 +1,39 @@
 import { LRUCache } from 'lru-cache';
 
+export interface MetadataReading {
+  /** Bytes of a Struct → plain value; throws on bytes that are none. */
+  readonly decode: (metadata: Buffer) => unknown;
+  /** Bytes of a Struct → a text; equal texts only for equal values. */
+  readonly keyOf: (metadata: Buffer) => string;
+}
+
 /**
  * Finds what was prepared for a route's metadata. Envoy sends the metadata with every call, as a Struct whose key
- * order varies (covered by test/e2e/envoy-facts.test.ts): the bytes are looked up first, then a canonical form, so
- * that each distinct policy is parsed and prepared once.
+ * order varies (covered by test/e2e/envoy-facts.test.ts): a key that leaves the order out is looked up first, then a
+ * canonical form, so that each distinct policy is parsed and prepared once.
  */
 export class PolicyMemo<T extends object> {
-  readonly #byBytes: LRUCache<string, T>;
+  readonly #byKey: LRUCache<string, T>;
   readonly #byMeaning: LRUCache<string, T>;
-  readonly #decode: (metadata: Buffer) => unknown;
+  readonly #parts: MetadataReading;
   readonly #prepare: (raw: unknown, canonical: string) => T;
 
   /**
-   * @param decode bytes of a Struct → plain value; throws on bytes that are none
    * @param prepare makes what is remembered, for good and for bad policies alike
-   * @param maxBytes bound of the byte forms kept
+   * @param maxBytes bound of the keys kept
    */
-  constructor(
-    decode: (metadata: Buffer) => unknown,
-    prepare: (raw: unknown, canonical: string) => T,
-    maxBytes = 64 * 1024 * 1024,
-  ) {
-    this.#decode = decode;
+  constructor(parts: MetadataReading, prepare: (raw: unknown, canonical: string) => T, maxBytes = 16 * 1024 * 1024) {
+    this.#parts = parts;
     this.#prepare = prepare;
-    this.#byBytes = new LRUCache({ maxSize: maxBytes, sizeCalculation: (_, bytes) => bytes.length + 64 });
+    this.#byKey = new LRUCache({ maxSize: maxBytes, sizeCalculation: (_, key) => key.length + 64 });
     this.#byMeaning = new LRUCache({ max: 20_000 });
   }
 
   get(metadata: Buffer): T {
-    const bytes = metadata.toString('latin1');
-    let found = this.#byBytes.get(bytes);
+    const key = this.#parts.keyOf(metadata);
+    let found = this.#byKey.get(key);
     if (!found) {
-      const raw = this.#decode(metadata);
+      const raw = this.#parts.decode(metadata);
       const canonical = canonicalJson(raw);
       found = this.#byMeaning.get(canonical);
       if (!found) {
@@ -39,7 +41,7 @@ export class PolicyMemo<T extends object> {
         found = this.#prepare(JSON.parse(canonical), canonical);
         this.#byMeaning.set(canonical, found);
       }
-      this.#byBytes.set(bytes, found);
+      this.#byKey.set(key, found);
     }
     return found;
   }

@@ -70,7 +70,7 @@ export interface Verifier {
    * @param from headers of a request, or the assertion itself (`params._meta.user.assertion`)
    * @throws AssertionRefused
    */
-  verify(from: string | RequestHeaders, request: VerifiedRequest): Promise<VerifiedAssertion>;
+  readonly verify: (from: string | RequestHeaders, request: VerifiedRequest) => Promise<VerifiedAssertion>;
 }
 
 const PUBLIC_ALGORITHMS = ['ES256', 'EdDSA', 'RS256'];

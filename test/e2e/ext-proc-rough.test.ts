@@ -258,6 +258,35 @@ describe('ext_proc, handled roughly', () => {
     await Promise.all(heard);
   });
 
+  it('1,500 clients that hang up cost nobody else a call, though each could be a reset', async () => {
+    const others: number[] = [];
+    const over = new AbortController();
+    const keepCalling = async () => {
+      while (!over.signal.aborted) others.push((await post('meta', JSON.stringify(toolCall('other')))).status);
+    };
+    stack.backend.respond = (seen, response) => {
+      if (seen.body.includes('"other"')) return echo(seen, response);
+      held.push({ seen, response });
+      onHeld();
+    };
+    const calling = Promise.all([keepCalling(), keepCalling()]);
+    const body = JSON.stringify(toolCall('x'));
+    for (let round = 0; round < 3; round++) {
+      held.length = 0;
+      const clients = await Promise.all(
+        Array.from({ length: 500 }, () => begin('meta', { 'content-length': String(body.length) })),
+      );
+      for (const client of clients) client.end(body);
+      await heldAre(500);
+      const heard = held.map(({ response }) => once(response, 'close'));
+      for (const client of clients) client.destroy();
+      await Promise.all(heard);
+    }
+    over.abort();
+    await calling;
+    assert.ok(others.length > 0 && others.every((status) => status === 200));
+  });
+
   it('a client that hangs up in the middle of an event stream', async () => {
     const { response, backend } = await beginEvents();
     const heard = once(backend, 'close');

@@ -207,6 +207,33 @@ export const envoyMutations: readonly Mutation[] = [
     envoy: (e) => delete e.proc.allow_mode_override,
   },
   {
+    name: 'some mode overrides only',
+    code: 'V-22',
+    says: /allowed_override_modes/,
+    envoy: (e) => (e.proc.allowed_override_modes = [{ request_body_mode: 'BUFFERED' }]),
+  },
+  {
+    name: 'bodies sent without waiting, which makes Envoy ignore mode overrides',
+    code: 'V-22',
+    says: /send_body_without_waiting_for_header_response/,
+    envoy: (e) => (e.proc.send_body_without_waiting_for_header_response = true),
+  },
+  {
+    name: 'bodies of all answers',
+    code: 'V-22',
+    says: /all answers/,
+    envoy: (e) => (e.proc.processing_mode.response_body_mode = 'STREAMED'),
+  },
+  {
+    name: 'filtered lists without ext_proc',
+    code: 'V-22',
+    says: /needs ext_proc/,
+    envoy: (e) => {
+      e.policy('claims').filterLists = true;
+      e.route('claims').typed_per_filter_config = { [PROC]: { '@type': ROUTE_PROC, disabled: true } };
+    },
+  },
+  {
     name: 'no dynamic metadata for ext_proc',
     code: 'V-22',
     says: /decided/,

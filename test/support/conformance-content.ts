@@ -19,9 +19,7 @@ export const fixedTools = {
   test_simple_text: [text('This is a simple text response for testing.')],
   test_image_content: [image],
   test_audio_content: [audio],
-  test_embedded_resource: [
-    resource('test://embedded-resource', 'text/plain', 'This is an embedded resource content.'),
-  ],
+  test_embedded_resource: [resource('test://embedded-resource', 'text/plain', 'This is an embedded resource content.')],
   test_multiple_content_types: [
     text('Multiple content types test:'),
     image,

@@ -2,9 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { completable } from '@modelcontextprotocol/sdk/server/completable.js';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js';
+import {
+  type EventStore,
+  WebStandardStreamableHTTPServerTransport,
+} from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js';
 import { SubscribeRequestSchema, UnsubscribeRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { ElicitRequestFormParams, ElicitResult } from '@modelcontextprotocol/sdk/types.js';
+import type { ElicitRequestFormParams, ElicitResult, JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import {
   hostHeaderValidationResponse,
   localhostAllowedHostnames,
@@ -40,12 +43,32 @@ export function startLegacyFixture(): Promise<Running> {
         sessionIdGenerator: () => randomUUID(),
         onsessioninitialized: (opened) => void sessions.set(opened, transport),
         onsessionclosed: (closed) => void sessions.delete(closed),
+        eventStore: createEventStore(),
+        retryInterval: RETRY_MS,
       });
       await createServer().connect(transport);
       return transport.handleRequest(request);
     },
     { port: 0 },
   );
+}
+
+/** Milliseconds after which a client may come back to a stream that was closed. */
+const RETRY_MS = 100;
+
+/** The events of one session, in order, so that a client can go on behind the last one it has seen. */
+function createEventStore(): EventStore {
+  const events: { readonly streamId: string; readonly message: JSONRPCMessage }[] = [];
+  return {
+    storeEvent: async (streamId, message) => String(events.push({ streamId, message }) - 1),
+    replayEventsAfter: async (lastEventId, { send }) => {
+      const last = Number(lastEventId);
+      const { streamId } = events[last] ?? { streamId: '' };
+      for (const [i, event] of events.entries())
+        if (i > last && event.streamId === streamId) await send(String(i), event.message);
+      return streamId;
+    },
+  };
 }
 
 function createServer(): McpServer {
@@ -84,6 +107,11 @@ function registerTools(server: McpServer): void {
       await pause(PAUSE_MS);
     }
     return { content: [text(String(progressToken))] };
+  });
+  server.registerTool('test_reconnection', { description: 'Closes its stream before it answers' }, async (extra) => {
+    extra.closeSSEStream?.();
+    await pause(2 * RETRY_MS);
+    return { content: [text('reconnected')] };
   });
   server.registerTool(
     'test_sampling',

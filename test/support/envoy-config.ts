@@ -189,6 +189,8 @@ export function envoyConfig(
                   {
                     timeout: '1s',
                     interval: '0.5s',
+                    no_traffic_interval: '0.5s',
+                    no_traffic_healthy_interval: '0.5s',
                     unhealthy_threshold: 1,
                     healthy_threshold: 1,
                     grpc_health_check: {},

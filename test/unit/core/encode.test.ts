@@ -35,7 +35,7 @@ describe('encodeValue', () => {
     [[1, true, { a: 1 }], '1,true,{"a":1}'],
     [[['a', 'b'], 'c'], '["a"%2C"b"],c'],
     [{ a: [1, 2], b: 'ü' }, '{"a":[1%2C2]%2C"b":"%C3%BC"}'],
-    [{}, '{}'],
+    [{}, undefined],
   ] as const) {
     it(`${JSON.stringify(value)} → ${expected}`, () => assert.equal(encodeValue(value), expected));
   }
