@@ -27,7 +27,19 @@ interface Entry<T> {
   readonly untilMs: number;
 }
 
+/** When something of a key was last dropped, and for how long nothing more of it is. */
+interface Pause {
+  readonly fromMs: number;
+  readonly forMs: number;
+}
+
 const REFUSED_MS = 5_000;
+/** A backend that refuses whatever it is given must not turn every call into a question to the issuer. */
+const FIRST_PAUSE_MS = 5_000;
+const MAX_PAUSE_MS = 60_000;
+/** After this long without a drop, the next pause is short again. */
+const CALM_MS = 300_000;
+const MAX_PAUSES = 10_000;
 const MAX_REFUSED = 10_000;
 const MAX_BYTES = 32 * 1024 ** 2;
 /** What an entry holds beside its texts; an estimate. */
@@ -43,6 +55,7 @@ export class CredentialCache<T> {
   readonly #limitMs: number;
   readonly #issued: LRUCache<string, Entry<T>>;
   readonly #refused = new LRUCache<string, Entry<T>>({ max: MAX_REFUSED });
+  readonly #pauses = new LRUCache<string, Pause>({ max: MAX_PAUSES });
   readonly #flight = new SingleFlight<Obtained<T>>();
   readonly #hit: () => void;
   readonly #miss: () => void;
@@ -95,10 +108,21 @@ export class CredentialCache<T> {
     return this.#flight.run(attempt, this.#limitMs, job, signal);
   }
 
-  /** Forgets what is kept under `key` if it is the one that is meant; a newer one stays. */
+  /**
+   * Forgets what is kept under `key` if it is the one that is meant; a newer one stays. The first goes at once; who is
+   * refused again goes on with what is kept, for a pause that doubles from 5 s to a minute.
+   */
   drop(key: string, isMeant: (value: T) => boolean): void {
     const obtained = this.#issued.peek(key)?.obtained;
-    if (obtained?.kind === 'obtained' && isMeant(obtained.value)) this.#issued.delete(key);
+    if (obtained?.kind !== 'obtained' || !isMeant(obtained.value)) return;
+    const fromMs = this.#clock.nowMs();
+    const last = this.#pauses.get(key);
+    // Below zero the clock was set back: nothing is known about the pause.
+    const sinceMs = last ? fromMs - last.fromMs : -1;
+    if (last && sinceMs >= 0 && sinceMs < last.forMs) return;
+    const isCalm = !last || sinceMs < 0 || sinceMs >= CALM_MS;
+    this.#pauses.set(key, { fromMs, forMs: isCalm ? FIRST_PAUSE_MS : Math.min(MAX_PAUSE_MS, last.forMs * 2) });
+    this.#issued.delete(key);
   }
 
   #keep(key: string, attempt: string, obtained: Obtained<T>): void {

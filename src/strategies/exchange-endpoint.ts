@@ -29,6 +29,8 @@ export type SelfToken = { readonly kind: 'token'; readonly token: Secret; readon
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 /** For our own token; egress gives a call 5 s. */
 const SELF_LIMIT_MS = 6_000;
+/** Refusals of users' tokens, which anybody can bring about, cost no more than one own token in this time. */
+const FORGET_EVERY_MS = 10_000;
 
 /** The token endpoint of an RFC 8693 server, and who we are there. */
 export class ExchangeEndpoint {
@@ -42,6 +44,7 @@ export class ExchangeEndpoint {
   readonly #fetchSelf: EgressFetch;
   readonly #selfFlight = new SingleFlight<SelfToken>();
   #self: Extract<SelfToken, { kind: 'token' }> | undefined;
+  #forgotAtMs = -Infinity;
 
   /**
    * @param name the entry under `tokenExchanges`
@@ -75,8 +78,15 @@ export class ExchangeEndpoint {
     return this.#selfFlight.run('self', SELF_LIMIT_MS, (limit) => this.#fetchOwnToken(limit), signal);
   }
 
-  /** Our own token may be what an exchange was refused for (RFC 8693 2.2.2): the next one gets another. */
+  /**
+   * Our own token may be what an exchange was refused for (RFC 8693 2.2.2): the next one gets another, but not more
+   * often than every 10 s.
+   */
   forgetSelf(): void {
+    const nowMs = this.#clock.nowMs();
+    const sinceMs = nowMs - this.#forgotAtMs;
+    if (sinceMs >= 0 && sinceMs < FORGET_EVERY_MS) return; // below zero the clock was set back
+    this.#forgotAtMs = nowMs;
     this.#self = undefined;
   }
 

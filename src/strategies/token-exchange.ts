@@ -155,8 +155,9 @@ export function createTokenExchange(
     if (called.kind === 'failed') {
       const refused = exchangeRefusal(called, subject);
       report.ended(called.fault);
-      if (called.fault === 'rejected') endpoint.forgetSelf();
-      else report.trouble('a token exchange gave no token', failureText(called));
+      if (called.fault === 'rejected') {
+        if (actor === 'self') endpoint.forgetSelf();
+      } else report.trouble('a token exchange gave no token', failureText(called));
       return refused;
     }
     const { answer, sentAtMs } = called;

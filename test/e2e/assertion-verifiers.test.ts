@@ -4,7 +4,7 @@ import { createHash, createPrivateKey, type KeyObject, randomBytes } from 'node:
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { exportPKCS8, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import { exportPKCS8, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { type Case, type Judge, type Kind, missingFor, startJudge } from '../support/assertion-verifiers.ts';
 import type { Seen } from '../support/backend.ts';
 import { rpc, send, toolCall } from '../support/http.ts';
@@ -111,8 +111,7 @@ describe('assertions, verified by the examples of the documentation', () => {
       changes: Claims = {},
       key: KeyObject | Uint8Array = right,
       head: { alg: string; kid?: string } = own,
-    ): Promise<string> =>
-      new SignJWT({ ...claims, ...changes } as JWTPayload).setProtectedHeader({ typ: 'JWT', ...head }).sign(key);
+    ): Promise<string> => new SignJWT({ ...claims, ...changes }).setProtectedHeader({ typ: 'JWT', ...head }).sign(key);
     const base64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const found: Refused[] = [];
     const refuse = (why: string, code: string, changes: Partial<Case>) =>

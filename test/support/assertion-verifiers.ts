@@ -39,9 +39,9 @@ export type Judge = (cases: readonly Case[]) => Promise<(string | null)[]>;
 
 /** Why the example of that language cannot run on this machine; undefined when it can. */
 export async function missingFor(language: Exclude<Language, 'Node'>): Promise<string | undefined> {
-  const [program, ...args] = language === 'Go' ? ['go', 'version'] : [pythonProgram(), '--version'];
+  const [program, option]: [string, string] = language === 'Go' ? ['go', 'version'] : [pythonProgram(), '--version'];
   try {
-    await run(program as string, args);
+    await run(program, [option]);
     return undefined;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return `${program} is not on this machine`;
@@ -50,7 +50,7 @@ export async function missingFor(language: Exclude<Language, 'Node'>): Promise<s
 }
 
 /** Makes the example of the documentation ready to run, with nothing but the values of its constants changed. */
-export async function startJudge(language: Language, setting: Setting): Promise<{ judge: Judge; stop(): void }> {
+export async function startJudge(language: Language, setting: Setting): Promise<{ judge: Judge; stop: () => void }> {
   const folder = mkdtempSync(join(tmpdir(), 'emi-verify-'));
   const env = { ...process.env, ...(setting.key === undefined ? {} : { ASSERTION_KEY: setting.key }) };
   try {
