@@ -156,7 +156,7 @@ export const ROUTE_CODES: Readonly<Record<string, CodeEntry>> = {
   },
   'V-27': {
     title: 'Callers who could never connect an account',
-    why: 'The connect pages sign people in at `connect.login`. Who calls by a method of another issuer is somebody else to the service.',
+    why: 'The connect pages sign people in at `connect.login`. Who calls by a method of another issuer, or is named by another `subjectClaim`, is somebody else to the service.',
     examples: [
       {
         bad: { 'mcp.identity': `incomingAuth: [partner]\n${UPSTREAM}` },

@@ -1,5 +1,5 @@
-import { networkOf } from './peer-address.ts';
-import { Throttle } from './throttle.ts';
+import { networkOf } from '../net/peer-address.ts';
+import { Throttle } from '../net/throttle.ts';
 
 /** Wrong passwords for one user name: so many at once, then one a minute (1,440 a day). */
 const PER_USER = { burst: 10, intervalMs: 60_000 };

@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { Log } from '../core/ports.ts';
 import type { Peer } from '../core/request-facts.ts';
-import { plainAddress } from './peer-address.ts';
+import { plainAddress } from '../net/peer-address.ts';
 
 /** Says whether a connection comes from one of those that were named. */
 export type TrustsPeer = (peer: Peer) => boolean;

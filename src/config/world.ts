@@ -19,13 +19,16 @@ export function worldOf(config: Config): World {
     secrets: new Set(Object.keys(config.secrets)),
     hasVaultKeys: config.vault.keys.length > 0,
     loginIssuer: config.connect.login?.issuer,
+    ...(config.connect.login ? { loginSubjectClaim: config.connect.login.subjectClaim } : {}),
     signing: { jws: current.jws !== undefined, hmac: current.hmac !== undefined },
     hasSessionKeys: config.session.keys.length > 0,
   };
 }
 
-function issuerOf(method: IncomingMethodConfig): { issuer?: string } {
-  return method.type === 'jwt' || method.type === 'introspection' ? { issuer: method.issuer } : {};
+function issuerOf(method: IncomingMethodConfig): { issuer?: string; subjectClaim?: string } {
+  return method.type === 'jwt' || method.type === 'introspection'
+    ? { issuer: method.issuer, subjectClaim: method.subjectClaim }
+    : {};
 }
 
 /** Lower-case names of the headers that `method` reads credentials from. */

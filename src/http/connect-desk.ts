@@ -2,6 +2,7 @@ import type { Clock } from '../core/ports.ts';
 import { createSealer, type SealKey } from '../core/seal.ts';
 import { type ConnectedAccounts, createConnectedAccounts } from '../upstream/connect-accounts.ts';
 import { createStates, type States, type UserKey } from '../upstream/connect-state.ts';
+import { Turnstile } from '../upstream/connect-turnstile.ts';
 import type { Login } from '../upstream/login.ts';
 import type { Provider } from '../upstream/provider.ts';
 import type { ProviderFailure } from '../upstream/provider-failure.ts';
@@ -45,6 +46,8 @@ export interface ConnectDesk {
   readonly providers: ReadonlyMap<string, Provider>;
   readonly accounts: ConnectedAccounts;
   readonly states: States;
+  /** Before the callbacks. */
+  readonly turnstile: Turnstile;
   /** The user a link was made for, or why it cannot be used. */
   openTicket(text: string, provider: string): Ticket | ConnectReason;
   /** @param party the other site, for texts that name it */
@@ -80,6 +83,7 @@ export function createConnectDesk(parts: ConnectDeskParts): ConnectDesk {
     providers,
     accounts: createConnectedAccounts({ vault, providers, onChanged: onGrantChanged, clock }),
     states: createStates(createSealer(cookieKeys, 'connect-state'), vault, clock),
+    turnstile: new Turnstile(clock),
 
     openTicket(text, provider) {
       const ticket = tickets.open(text);

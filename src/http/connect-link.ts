@@ -1,5 +1,6 @@
 import type { Provider } from '../upstream/provider.ts';
 import { beginConnect, beginSignIn, signInButton } from './connect-begin.ts';
+import { atCallback } from './connect-callback.ts';
 import type { ConnectDesk } from './connect-desk.ts';
 import { single } from './connect-form.ts';
 import type { Button } from './connect-layout.ts';
@@ -63,14 +64,17 @@ function linkButton(
 }
 
 /** The provider sends the person back. Fetched twice, ahead of time or by somebody else it does nothing. */
-export async function finishConnect(desk: ConnectDesk, visit: Visit, provider: Provider): Promise<Reply> {
+export function finishConnect(desk: ConnectDesk, visit: Visit, provider: Provider): Promise<Reply> {
+  const about = { event: 'connect', user: visit.person, provider: provider.name } as const;
+  return atCallback(desk, visit, provider.name, about, (state) => redeemConnect(desk, visit, provider, state));
+}
+
+async function redeemConnect(desk: ConnectDesk, visit: Visit, provider: Provider, state: string): Promise<Reply> {
   const { states, paths, accounts } = desk;
   const { query, known, person, signal } = visit;
   const { name } = provider;
   const party = { party: name };
   const asked = { event: 'connect', user: person, provider: name } as const;
-  const state = single(query, 'state');
-  if (state === undefined) return desk.refuse('state_invalid', asked, party);
   const redeemed = await states.redeem('connect', name, state, known, signal);
   if (!redeemed.ok) return desk.refuse(redeemed.fault, asked, party);
 

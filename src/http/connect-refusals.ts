@@ -68,6 +68,12 @@ export const CONNECT_REFUSALS = {
     `You signed out, signed in as somebody else, or your sign-in ended meanwhile. ${NOTHING_CHANGED} Start again.`,
   ),
 
+  callbacks_throttled: deny(
+    503,
+    'Too many answers at once',
+    `Too much is being asked from here at this moment. ${NOTHING_CHANGED} Wait a few seconds, then load this page again: it still works.`,
+  ),
+
   declined: deny(403, 'You did not give access', `PARTY says that access was not given. ${NOTHING_CHANGED}`),
   callback_invalid: deny(
     400,

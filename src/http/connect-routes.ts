@@ -103,7 +103,7 @@ export function connectRoutes({ audit, tools, ...parts }: ConnectParts): Handler
     const { status, show } = reply;
     const cookies = cookie === undefined ? reply.cookies : [cookie, ...reply.cookies];
     if (cookies.length > 0) response.setHeader('set-cookie', cookies);
-    const common = { 'cache-control': 'no-store', 'referrer-policy': 'no-referrer', ...headers };
+    const common = { 'cache-control': 'no-store', 'referrer-policy': 'no-referrer', ...reply.headers, ...headers };
     if ('location' in show) {
       response.writeHead(status, { ...common, location: show.location, 'content-length': 0 }).end();
       return;

@@ -1,6 +1,6 @@
 import { beginConnect, beginSignIn, signInButton } from './connect-begin.ts';
+import { atCallback } from './connect-callback.ts';
 import type { ConnectDesk } from './connect-desk.ts';
-import { single } from './connect-form.ts';
 import { goTo, type Reply, sameUser, shown, type Visit } from './connect-visit.ts';
 
 /** POST from the page that asks to sign in. */
@@ -11,12 +11,14 @@ export async function startSignIn(desk: ConnectDesk, visit: Visit): Promise<Repl
 }
 
 /** The login issuer sends the person back. Fetched twice, ahead of time or by somebody else it does nothing. */
-export async function finishSignIn(desk: ConnectDesk, visit: Visit): Promise<Reply> {
+export function finishSignIn(desk: ConnectDesk, visit: Visit): Promise<Reply> {
+  return atCallback(desk, visit, desk.signInAt, { event: 'sign_in' }, (state) => redeemSignIn(desk, visit, state));
+}
+
+async function redeemSignIn(desk: ConnectDesk, visit: Visit, state: string): Promise<Reply> {
   const { states, login, paths, cookies, signInAt } = desk;
   const { query, known, browser, signal } = visit;
   const event = 'sign_in' as const;
-  const state = single(query, 'state');
-  if (state === undefined) return desk.refuse('state_invalid', { event });
   const redeemed = await states.redeem('sign_in', undefined, state, known, signal);
   if (!redeemed.ok) return desk.refuse(redeemed.fault, { event });
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import { Browser } from '../upstream/connect-browser.ts';
 import type { UserKey } from '../upstream/connect-state.ts';
 import type { Person } from '../upstream/login.ts';
@@ -15,6 +16,8 @@ export interface Visit {
   /** The known one, or a new one that the answer's cookie makes known. */
   readonly browser: Browser;
   readonly person: Person | undefined;
+  /** Address of the client, where it is known. */
+  readonly peer: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -35,6 +38,7 @@ export interface Reply {
   /** Values of Set-Cookie, beside the one that makes the browser known. */
   readonly cookies: readonly string[];
   readonly told: readonly Told[];
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export function openVisit(
@@ -46,7 +50,13 @@ export function openVisit(
 ): Visit {
   const known = cookies.browser(request);
   const person = known && cookies.person(request, known);
-  return { query, form, known, browser: known ?? new Browser(), person, signal };
+  return { query, form, known, browser: known ?? new Browser(), person, peer: peerOf(request), signal };
+}
+
+/** With `use_remote_address` Envoy appends who has connected; what stands before that is the client's own word. */
+function peerOf({ headers }: IncomingMessage): string | undefined {
+  const address = [headers['x-forwarded-for']].flat().join().split(',').at(-1)?.trim() ?? '';
+  return isIP(address) === 0 ? undefined : address;
 }
 
 export function shown(show: Page, told: readonly Told[] = [], cookies: readonly string[] = []): Reply {

@@ -53,6 +53,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: bo
     return method;
   });
   const propagation = policy.identityPropagation;
+  const [issuer, ...otherIssuers] = new Set(methods.flatMap((method) => method.issuer ?? []));
+  const soleIssuer = otherIssuers.length === 0 ? issuer : undefined;
   return {
     policy,
     authenticate: createChain(methods, policy.resource, parts.tools.log),
@@ -60,7 +62,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: bo
     decidesOnBody: decidesOnBody(policy),
     metaKey: editedMetaKey(policy),
     extProc,
-    strategy: createStrategy(policy.outgoingAuth, parts.strategies),
+    strategy: createStrategy(policy.outgoingAuth, parts.strategies, soleIssuer),
     stripClientHeaders: prepareClientHeaders(policy.passthroughHeaders),
     headerForward: prepareHeaderForward(policy.headerForward, parts.strategies.secrets),
     forwardUser: propagation && propagation.mode !== 'meta' ? prepareForwardedUser(propagation) : undefined,

@@ -2,13 +2,21 @@
 export interface World {
   readonly methods: ReadonlyMap<
     string,
-    { readonly type: string; readonly issuer?: string; readonly headers: readonly string[] }
+    {
+      readonly type: string;
+      readonly issuer?: string;
+      /** Claim that names the user; without it, `sub`. */
+      readonly subjectClaim?: string;
+      readonly headers: readonly string[];
+    }
   >;
   readonly providers: ReadonlySet<string>;
   readonly exchanges: ReadonlyMap<string, { readonly tokenEndpoint: string }>;
   readonly secrets: ReadonlySet<string>;
   readonly hasVaultKeys: boolean;
   readonly loginIssuer: string | undefined;
+  /** Claim that names who signs in; without it, `sub`. */
+  readonly loginSubjectClaim?: string;
   readonly signing: { readonly jws: boolean; readonly hmac: boolean };
   readonly hasSessionKeys: boolean;
 }

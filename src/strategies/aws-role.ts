@@ -28,17 +28,21 @@ export function prepareRoles({
 
 /**
  * The name that CloudTrail shows for the session. What AWS does not allow becomes `-`; a name that was changed or cut
- * ends in `=` and a digest of the original, so that two people never look like one.
+ * ends in `=` and a digest of what it stands for, so that two people never look like one. So does a name that somebody
+ * else could bear as it is: that of a user of another issuer, and a subject in place of another claim.
  * @param claim the subject stands in for a claim that the user lacks, or that is no text
+ * @param soleIssuer whose users bear their names unmarked; undefined where there are several issuers
  */
-export function sessionNameOf(user: User, claim: string): string {
+export function sessionNameOf(user: User, claim: string, soleIssuer: string | undefined): string {
   const value = claimOf(user, claim);
-  const text =
-    typeof value === 'string' && value !== '' ? value : typeof value === 'number' ? String(value) : user.subject;
+  const named = (typeof value === 'string' && value !== '') || typeof value === 'number';
+  const text = named ? String(value) : user.subject;
   const allowed = text.replaceAll(FOREIGN, '-');
   const fits = text.length >= MIN_SESSION_NAME && text.length <= MAX_SESSION_NAME;
-  if (allowed === text && fits && !MARKED.test(text)) return text;
-  const digest = hash('sha256', text, 'base64url').replaceAll('-', '.').slice(0, DIGEST_LENGTH);
+  const isOwn = named && user.issuer === soleIssuer;
+  if (isOwn && allowed === text && fits && !MARKED.test(text)) return text;
+  const whose = JSON.stringify([user.issuer, named ? 'claim' : 'subject', text]);
+  const digest = hash('sha256', whose, 'base64url').replaceAll('-', '.').slice(0, DIGEST_LENGTH);
   return `${allowed.slice(0, MAX_SESSION_NAME - DIGEST_LENGTH - 1)}=${digest}`;
 }
 

@@ -55,6 +55,7 @@ export class AwsSts {
  *
  * They are kept per user, role, session name and what else of the token a role's trust policy can ask for, not per token:
  * who comes with a renewed token goes on with them. Claims decide about the role anew with every request.
+ * @param soleIssuer of the tokens of the route; undefined where there are several, or none
  * @throws when the provider does not exist; validation says so first (V-01, V-02)
  */
 export function createAwsSts(
@@ -62,6 +63,7 @@ export function createAwsSts(
   { endpoint, cache, report }: AwsSts,
   refresher: Refresher | undefined,
   { clock }: Tools,
+  soleIssuer?: string,
 ): OutgoingStrategy {
   const { region, service, subjectProviderName, sessionNameClaim, sessionDuration } = policy.awsSts;
   const host = policy.awsSts.host.toLowerCase();
@@ -120,7 +122,7 @@ export function createAwsSts(
         const role: AssumeRole = {
           region,
           roleArn,
-          sessionName: sessionNameOf(user, sessionNameClaim),
+          sessionName: sessionNameOf(user, sessionNameClaim, soleIssuer),
           durationSeconds,
           token,
         };

@@ -20,8 +20,11 @@ export interface StrategyParts {
   readonly tools: Tools;
 }
 
-/** One line per strategy; the config word is the file name. */
-export function createStrategy(policy: OutgoingAuth, parts: StrategyParts): OutgoingStrategy {
+/**
+ * One line per strategy; the config word is the file name.
+ * @param soleIssuer of the tokens of the route; undefined where there are several, or none
+ */
+export function createStrategy(policy: OutgoingAuth, parts: StrategyParts, soleIssuer?: string): OutgoingStrategy {
   switch (policy.type) {
     case 'unauthenticated':
       return createUnauthenticated();
@@ -34,6 +37,6 @@ export function createStrategy(policy: OutgoingAuth, parts: StrategyParts): Outg
     case 'token_exchange':
       return createTokenExchange(policy, parts.exchanges, parts.refresher, parts.tools);
     default:
-      return createAwsSts(policy, parts.aws, parts.refresher, parts.tools);
+      return createAwsSts(policy, parts.aws, parts.refresher, parts.tools, soleIssuer);
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/ports.ts';
-import { covers } from './grant-life.ts';
+import { covers, isFrom } from './grant-life.ts';
 import type { UserKey } from './connect-state.ts';
 import type { Provider } from './provider.ts';
 import type { ProviderFault } from './provider-failure.ts';
@@ -24,8 +24,8 @@ export type Account = { readonly provider: string } & (
 export interface Disconnected {
   /** Whether there was anything. */
   readonly existed: boolean;
-  /** How the end of the access was told to the provider; `none`: there was nothing to tell. */
-  readonly revocation: 'revoked' | 'unsupported' | 'none' | 'unreadable' | ProviderFault;
+  /** How the end of the access was told to the provider; `none`: there was nothing to tell; `provider_changed`: to whom is unknown. */
+  readonly revocation: 'revoked' | 'unsupported' | 'none' | 'unreadable' | 'provider_changed' | ProviderFault;
 }
 
 /** What people do with their accounts. Every method throws VaultError when the vault cannot be used. */
@@ -35,12 +35,12 @@ export interface ConnectedAccounts {
   find(user: UserKey, provider: string, signal: AbortSignal): Promise<Account>;
   connect(user: UserKey, provider: string, content: GrantContent, signal: AbortSignal): Promise<void>;
   /** Revokes at the provider, then deletes; a provider that does not revoke keeps nothing here alive. */
-  disconnect(user: UserKey, provider: Pick<Provider, 'name' | 'revoke'>): Promise<Disconnected>;
+  disconnect(user: UserKey, provider: Pick<Provider, 'name' | 'revoke' | 'issuedBy'>): Promise<Disconnected>;
 }
 
 export interface ConnectedAccountsParts {
   readonly vault: Vault;
-  readonly providers: ReadonlyMap<string, Pick<Provider, 'scopes'>>;
+  readonly providers: ReadonlyMap<string, Pick<Provider, 'scopes' | 'issuedBy'>>;
   /** Told after every change, so that nothing in memory outlives it. */
   readonly onChanged: (key: GrantKey) => void;
   readonly clock: Clock;
@@ -61,7 +61,7 @@ export function createConnectedAccounts(parts: ConnectedAccountsParts): Connecte
     if (grant === 'unreadable') return { provider, kind: 'unreadable' };
     if (!grant) return { provider, kind: 'missing' };
     const { connectedAtMs: sinceMs, scopes, refreshedAtMs } = grant;
-    const ended = endOf(grant, providers.get(provider)?.scopes ?? [], clock.nowMs());
+    const ended = endOf(grant, providers.get(provider) ?? { scopes: [] }, clock.nowMs());
     return { provider, kind: 'connected', sinceMs, scopes, refreshedAtMs, ended };
   };
 
@@ -91,8 +91,10 @@ export function createConnectedAccounts(parts: ConnectedAccountsParts): Connecte
             revocation = 'unreadable';
             break;
           }
-          const outcome = await provider.revoke(grant, limit);
-          revocation = outcome.kind === 'failed' ? outcome.fault : outcome.kind;
+          if (isFrom(grant, provider)) {
+            const outcome = await provider.revoke(grant, limit);
+            revocation = outcome.kind === 'failed' ? outcome.fault : outcome.kind;
+          } else revocation = 'provider_changed'; // its tokens are none of the present server's business
           if (await vault.deleteIf(key, grant.generation)) return { existed: true, revocation };
         }
         return { existed: await vault.delete(key), revocation };
@@ -113,8 +115,13 @@ async function readable(vault: Vault, key: GrantKey, signal?: AbortSignal): Prom
 }
 
 /** As the refresher judges it. */
-function endOf(grant: Grant, scopes: readonly string[], nowMs: number): 'scopes_changed' | 'expired' | undefined {
-  if (!covers(grant, scopes)) return 'scopes_changed';
+function endOf(
+  grant: Grant,
+  provider: Pick<Provider, 'scopes' | 'issuedBy'>,
+  nowMs: number,
+): 'scopes_changed' | 'expired' | undefined {
+  if (!isFrom(grant, provider)) return 'expired'; // nothing can refresh it
+  if (!covers(grant, provider.scopes)) return 'scopes_changed';
   if (grant.refreshToken) return undefined;
   return grant.stale || (grant.expiresAtMs ?? Infinity) <= nowMs ? 'expired' : undefined;
 }

@@ -30,9 +30,17 @@ export function lifeOf(grant: Grant, refreshBeforeMs: number, seen: Seen): Life 
   const { expiresAtMs, issuedAtMs } = grant;
   if (expiresAtMs === undefined) return { refreshAtMs: Infinity, waitAtMs: Infinity, endMs: Infinity };
   const lengthMs = Math.max(0, expiresAtMs - issuedAtMs);
-  const endMs = Math.min(Math.max(expiresAtMs, seen.notBeforeMs + lengthMs), seen.notAfterMs + lengthMs);
+  // The token is as old as the request for it, and the older generation was still there until its answer was stored.
+  const heldMs = Math.max(0, (grant.storedAtMs ?? issuedAtMs) - issuedAtMs);
+  const endMs = Math.min(Math.max(expiresAtMs, seen.notBeforeMs - heldMs + lengthMs), seen.notAfterMs + lengthMs);
   const waitAtMs = endMs - Math.min(MARGIN_MS, lengthMs / 10);
   return { refreshAtMs: Math.min(waitAtMs, endMs - Math.min(refreshBeforeMs, lengthMs / 5)), waitAtMs, endMs };
+}
+
+/** False when the grant came from another server, or through another client, than the configuration names today. */
+export function isFrom(grant: Grant, provider: { readonly issuedBy?: string }): boolean {
+  const { issuedBy } = grant; // unknown in older records
+  return issuedBy === undefined || provider.issuedBy === undefined || issuedBy === provider.issuedBy;
 }
 
 /** True when the account was connected for everything that the configuration asks for today. */

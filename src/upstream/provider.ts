@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   allowInsecureRequests,
   authorizationCodeGrantRequest,
@@ -13,7 +14,7 @@ import {
 } from 'oauth4webapi';
 import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Tools } from '../core/ports.ts';
-import type { Egress } from '../net/egress.ts';
+import type { Egress, EgressFetch } from '../net/egress.ts';
 import { createOAuthClient } from '../net/oauth-client.ts';
 import { type AuthorizationInput, authorizationUrl, reservedParameter } from './authorization-url.ts';
 import { failed, failureOf, failureOfStatus, oauthErrorOf, type ProviderFailure } from './provider-failure.ts';
@@ -49,6 +50,8 @@ export type RevokeOutcome = { readonly kind: 'revoked' } | { readonly kind: 'uns
  */
 export interface Provider {
   readonly name: string;
+  /** Fingerprint of its server and of our client there; stands in the grants that it gives. */
+  readonly issuedBy?: string;
   /** What is asked for when an account is connected. */
   readonly scopes: readonly string[];
   readonly refreshBeforeMs: number;
@@ -67,6 +70,12 @@ export interface Provider {
 }
 
 /**
+ * For one call that refreshes, in milliseconds. Generous: a provider that is slow may have rotated the token already,
+ * and whoever gives up and sends the old one again may lose the account (RFC 9700 4.14.2).
+ */
+const REFRESH_CALL_LIMIT_MS = 20_000;
+
+/**
  * @param name the entry under `upstreamProviders`
  * @throws when `authorizeParams` names a protocol parameter, or the client cannot prove itself; says which
  */
@@ -76,12 +85,16 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
   const { client, authenticate } = createOAuthClient(config);
   const { clock } = tools;
   const metadata = new ProviderMetadata(config, egress.for('discovery'), clock);
-  const fetchToken = egress.for('upstream_token');
+  // Anybody can bring made-up codes to the callback: those calls must not take the turns of refreshes.
+  const fetchCode = egress.for('upstream_code');
+  const fetchRefresh = egress.for('upstream_refresh', { timeoutMs: REFRESH_CALL_LIMIT_MS });
   const fetchRevocation = egress.for('upstream_revocation');
+  const issuedBy = fingerprintOf(config);
   const resource: Record<string, string> = config.resource === undefined ? {} : { resource: config.resource };
 
   /** One call of the token endpoint; `process` is oauth4webapi's judgement about the answer. */
   const callToken = async (
+    fetchToken: EgressFetch,
     signal: AbortSignal,
     request: (server: AuthorizationServer, options: CallOptions) => Promise<Response>,
     process: (server: AuthorizationServer, response: Response) => Promise<TokenEndpointResponse>,
@@ -106,6 +119,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
 
   return {
     name,
+    issuedBy,
     scopes: config.scopes,
     refreshBeforeMs: config.refreshBefore,
     get supportsRevocation() {
@@ -149,6 +163,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
         return refusedCallback(error);
       }
       const called = await callToken(
+        fetchCode,
         signal,
         (server, options) =>
           authorizationCodeGrantRequest(server, client, authenticate, callback, redirectUri, codeVerifier, options),
@@ -163,6 +178,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
           ...contentOf(answer, sentAtMs, config.scopes),
           requestedScopes: config.scopes,
           connectedAtMs: sentAtMs,
+          issuedBy,
         },
       };
     },
@@ -171,6 +187,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
       const { refreshToken } = grant;
       if (!refreshToken) throw new Error('a grant without a refresh token cannot be refreshed');
       const called = await callToken(
+        fetchRefresh,
         signal,
         (server, options) => refreshTokenGrantRequest(server, client, authenticate, refreshToken.reveal(), options),
         (server, response) => processRefreshTokenResponse(server, client, response),
@@ -185,6 +202,7 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
         requestedScopes,
         connectedAtMs,
         refreshedAtMs: sentAtMs,
+        issuedBy,
       };
       return { kind: 'refreshed', content };
     },
@@ -216,6 +234,13 @@ export function createProvider(name: string, config: UpstreamProviderConfig, too
       }
     },
   };
+}
+
+/** Tells whether an entry of the configuration still means the server, and the client there, that a grant came from. */
+function fingerprintOf({ issuer, tokenEndpoint, clientId }: UpstreamProviderConfig): string {
+  return createHash('sha256')
+    .update(JSON.stringify([issuer ?? tokenEndpoint, clientId]))
+    .digest('base64url');
 }
 
 interface CallOptions {

@@ -11,7 +11,7 @@ export interface RefreshLimits {
   readonly waitMs: number;
   /** For what is done under the lease before the provider has answered: a look into the vault and the call. */
   readonly holdMs: number;
-  /** How long a turn lasts at most. After a crash the other replicas wait for its end. */
+  /** How long a turn lasts at most; longer than `holdMs`. After a crash the other replicas wait for its end. */
   readonly leaseMs: number;
   /** How long a rotated token is tried to be stored while the vault is away; longer than the lease if need be. */
   readonly storeMs: number;
@@ -21,8 +21,8 @@ export interface RefreshLimits {
 
 export const REFRESH_LIMITS: RefreshLimits = {
   waitMs: 10_000,
-  holdMs: 8_000,
-  leaseMs: 15_000,
+  holdMs: 23_000, // the provider's call is given 20 seconds
+  leaseMs: 30_000,
   storeMs: 60_000,
   graceMs: 3_000,
 };
@@ -37,10 +37,18 @@ export interface RefreshParts {
   readonly clock: Clock;
   /** `performance.now()` when the vault failed last. */
   readonly vaultFailedMs: number;
+  /** Turns by name that this process has not given back, because the provider may still be at work. */
+  readonly kept: KeptLeases;
   /** Told how long this process waited for its turn. */
   readonly waited: (ms: number) => void;
   /** Ends the attempts to store when the process has to end. */
   readonly closing: AbortSignal;
+}
+
+export interface KeptLeases {
+  get(name: string): Lease | undefined;
+  set(name: string, lease: Lease): unknown;
+  delete(name: string): unknown;
 }
 
 export type RefreshEnd =
@@ -84,7 +92,14 @@ export async function refreshGrant(
     const turn = await takeTurn(parts, key, seen, waiting);
     if ('kind' in turn) return turn;
     lease = turn;
-    return await underLease(parts, key, seen);
+    const end = await underLease(parts, key, seen);
+    // Whether the provider has seen the request is unknown: no other replica sends the same refresh token at once. The
+    // turn runs out by itself, or ends when this process tries again.
+    if (end.kind === 'failed' && (end.reason === 'timeout' || end.reason === 'network')) {
+      parts.kept.set(lease.name, lease);
+      lease = undefined;
+    }
+    return end;
   } catch (error) {
     if (error instanceof VaultError) return vaultFailure(error);
     if (waiting.aborted && !lease) return { kind: 'failed', reason: 'busy' };
@@ -108,10 +123,15 @@ async function takeTurn(
   seen: number,
   signal: AbortSignal,
 ): Promise<Lease | RefreshEnd> {
-  const { vault, ownerId, limits, waited } = parts;
+  const { vault, ownerId, limits, kept, waited } = parts;
   const startedMs = performance.now();
   const name = `refresh ${key.provider} ${key.issuer.length}:${key.issuer}${key.subject}`;
   try {
+    const own = kept.get(name);
+    if (own) {
+      await vault.release(own, signal);
+      kept.delete(name);
+    }
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
       const lease = await vault.lease(name, limits.leaseMs, ownerId, signal);
       if (lease) return lease;
@@ -162,10 +182,11 @@ async function bury(parts: RefreshParts, key: GrantKey, seen: number): Promise<R
 }
 
 /** Goes on for as long as the vault is away: nobody else has what the provider gave. */
-async function store(parts: RefreshParts, key: GrantKey, seen: number, content: GrantContent): Promise<RefreshEnd> {
-  const { vault, limits, log, closing } = parts;
+async function store(parts: RefreshParts, key: GrantKey, seen: number, issued: GrantContent): Promise<RefreshEnd> {
+  const { vault, limits, log, clock, closing } = parts;
   const untilMs = performance.now() + limits.storeMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
+    const content: GrantContent = { ...issued, storedAtMs: clock.nowMs() };
     try {
       const written = await vault.compareAndSet(key, seen, content);
       const grant: Grant = { ...content, generation: nextGeneration(seen) };

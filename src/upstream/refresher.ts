@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { identityKey } from '../core/identity.ts';
 import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Audit, Tools } from '../core/ports.ts';
@@ -14,8 +15,9 @@ import {
 } from './refresh-grant.ts';
 import { RefreshReport } from './refresh-report.ts';
 import { judge, makeDo, NEVER, REVOKED, type UpstreamAnswer } from './upstream-answer.ts';
+import { RefusalRest } from './refusal-rest.ts';
 import { VaultTrouble } from './vault-trouble.ts';
-import type { GrantKey, Vault } from './vault/vault.ts';
+import type { GrantKey, Lease, Vault } from './vault/vault.ts';
 
 export interface Refresher {
   /** Whether there is a provider of that name. */
@@ -56,11 +58,7 @@ export const CONFIRM_MS = 5_000;
 const LOOK_AFTER_MS = CONFIRM_MS / 2;
 const READ_LIMIT_MS = 3_000;
 const SWEEP_EVERY_MS = 30_000;
-/**
- * A token that was refreshed less than this ago, in milliseconds, is not refreshed again because a backend refuses it:
- * one backend that refuses everything must not keep all others waiting, nor the provider busy.
- */
-const REST_MS = 3_000;
+const MAX_KEPT_LEASES = 10_000;
 /** How long closing waits for refreshes that are under way, and then for their last attempt to store. */
 const CLOSE_LIMIT_MS = 10_000;
 const LAST_ATTEMPT_MS = 3_000;
@@ -93,6 +91,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
     upstreams.set(name, { provider, report: new RefreshReport(name, tools, audit) });
   const opened = new OpenedGrants(tools.metrics);
   const backOff = new BackOff<RefreshFault>();
+  const rests = new RefusalRest();
+  const kept = new LRUCache<string, Lease>({ max: MAX_KEPT_LEASES });
   const looks = new SingleFlight<OpenedGrant | undefined>();
   const refreshes = new SingleFlight<Refreshed>();
   const underWay = new Set<Promise<unknown>>();
@@ -130,6 +130,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
           log,
           clock,
           vaultFailedMs: trouble.failedMs,
+          kept,
           waited: (ms) => report.waited(ms),
           closing: closing.signal,
         },
@@ -158,8 +159,14 @@ export function createRefresher(parts: RefresherParts): Refresher {
       else if (end.reason !== 'busy') backOff.fail(name, nowMs, end.reason, end.retryAfterSeconds);
       return undefined;
     }
+    if (end.kind === 'refreshed') {
+      const entry = opened.stored(name, end.grant, nowMs, refreshBeforeMs);
+      // A token that is over as soon as it is here: the next one will hardly be better.
+      if (nowMs >= entry.waitAtMs) backOff.fail(name, nowMs, 'malformed');
+      else backOff.clear(name);
+      return entry;
+    }
     backOff.clear(name);
-    if (end.kind === 'refreshed') return opened.stored(name, end.grant, nowMs, refreshBeforeMs);
     if (end.kind === 'superseded') return opened.take(name, end.grant, end.lookedMs, nowMs, refreshBeforeMs);
     opened.delete(name);
     return undefined;
@@ -171,8 +178,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
     nowMs: number,
     signal: AbortSignal,
   ): MaybePromise<UpstreamAnswer> => {
-    const { scopes } = place.upstream.provider;
-    const verdict = judge(entry, scopes, nowMs);
+    const { provider } = place.upstream;
+    const verdict = judge(entry, provider, nowMs);
     if (verdict && (verdict.kind !== 'token' || nowMs < entry.refreshAtMs || !entry.grant.refreshToken)) return verdict;
     const wait = backOff.waits(place.name, nowMs);
     if (verdict) {
@@ -183,9 +190,9 @@ export function createRefresher(parts: RefresherParts): Refresher {
     return refresh(place, entry.grant.generation, signal).then(({ end, entry: fresh = entry }) => {
       const laterMs = clock.nowMs();
       if (end.kind === 'gone') return end.why === 'revoked' ? REVOKED : NEVER;
-      if (end.kind === 'failed')
-        return makeDo(entry, laterMs, end.reason, backOff.waits(place.name, laterMs)?.seconds ?? 1);
-      return judge(fresh, scopes, laterMs) ?? makeDo(fresh, laterMs, 'busy', 1);
+      const next = backOff.waits(place.name, laterMs);
+      if (end.kind === 'failed') return makeDo(entry, laterMs, end.reason, next?.seconds ?? 1);
+      return judge(fresh, provider, laterMs) ?? makeDo(fresh, laterMs, next?.reason ?? 'busy', next?.seconds ?? 1);
     });
   };
 
@@ -218,8 +225,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
         // Another replica may have refreshed and injected what this one has not seen yet.
         const entry = known?.grant.generation === generation ? known : await look(place);
         if (entry?.grant.generation !== generation || entry.grant.stale) return;
-        const ageMs = clock.nowMs() - (entry.grant.refreshedAtMs ?? Number.NEGATIVE_INFINITY);
-        if (ageMs >= 0 && ageMs < REST_MS) return;
+        if (!rests.over(place.name, entry.grant, clock.nowMs())) return;
         opened.markStale(place.name, generation);
         await vault.markStale(place.key, generation);
       } catch (error) {
@@ -232,6 +238,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
       const name = nameOf(key);
       opened.delete(name);
       backOff.clear(name);
+      rests.clear(name);
     },
 
     async close() {

@@ -68,7 +68,8 @@ describe('MCP conformance', () => {
       legacy: { session: { bind: true } },
       modern: {},
       strict: { validateMcpHeaders: true },
-      careless: { validateMcpHeaders: true },
+      // Where `_meta` is edited, headers are compared anyway.
+      careless: { validateMcpHeaders: true, identityPropagation: { mode: 'headers' } },
     };
     stack = await startStack({
       extProc: true,

@@ -221,6 +221,17 @@ describe('tools/list holds only what the caller may call', () => {
     assert.equal(answer.headers['etag'], undefined, 'it spoke of other bytes');
   });
 
+  it('a list without caching hints is made private where the revision has them', async () => {
+    const [older, modern] = ERAS;
+    for (const [{ headers, params }, expected] of [
+      [older, undefined],
+      [modern, 'private'],
+    ] as const) {
+      const answer = await rpc(url('filtered'), listCall(params), [...headers, ...(await bearer('filtered'))]);
+      assert.equal(answer.json().result.cacheScope, expected);
+    }
+  });
+
   it('pages: each is filtered, one may be empty, and cursors stay', async () => {
     const pages: Record<string, object> = {
       first: { tools: [TOOLS[1], TOOLS[2]], nextCursor: 'second' },

@@ -76,7 +76,7 @@ describe('fault table: failure × {token still valid, expired} → answer, grant
       tools,
       audit: testAudit(),
       ownerId: 'a',
-      limits: { graceMs: 0 },
+      limits: { graceMs: 0, holdMs: 500 },
     });
     await provider.prepare(AbortSignal.timeout(1_000));
   });

@@ -121,6 +121,13 @@ export const configMutations: readonly Mutation[] = [
     count: 3,
   },
   {
+    name: 'people sign in under another name',
+    code: 'V-27',
+    says: /named by the claim sub.* by oid/,
+    config: (c) => (c.connect.login.subjectClaim = 'oid'),
+    count: 3,
+  },
+  {
     name: 'an exchange at the issuer',
     code: 'V-03',
     severity: 'warning',

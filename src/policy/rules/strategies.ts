@@ -85,6 +85,18 @@ export const connectable: Rule = (policy, world) => {
       'accept only methods of the login issuer here, or change `connect.login`',
     ),
   );
+  const loginClaim = world.loginSubjectClaim ?? 'sub';
+  for (const [name, { issuer, subjectClaim = 'sub' }] of methods) {
+    if (issuer !== world.loginIssuer || subjectClaim === loginClaim) continue;
+    problems.push(
+      error(
+        'V-27',
+        path(name),
+        `users of ${name} are named by the claim ${subjectClaim}, and \`connect.login\` names people by ${loginClaim}`,
+        'set the same `subjectClaim` in the method and in `connect.login`',
+      ),
+    );
+  }
   if (problems.length > 0 || methods.length < policy.incomingAuth.length) return problems;
   // Methods without an issuer make identities of their own; nobody signs in as them.
   const others = methods.filter(([, { issuer }]) => issuer === undefined);

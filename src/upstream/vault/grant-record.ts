@@ -19,7 +19,9 @@ const payloadSchema = z.object({
   issuedAtMs: z.number(),
   connectedAtMs: z.number(),
   refreshedAtMs: z.number().optional(),
+  storedAtMs: z.number().optional(),
   stale: z.boolean().optional(),
+  issuedBy: z.string().optional(),
 });
 type Payload = z.output<typeof payloadSchema>;
 
@@ -36,7 +38,9 @@ export function sealGrant(sealer: Sealer, key: GrantKey, generation: number, con
     issuedAtMs: content.issuedAtMs,
     connectedAtMs: content.connectedAtMs,
     refreshedAtMs: content.refreshedAtMs,
+    storedAtMs: content.storedAtMs,
     stale: content.stale,
+    issuedBy: content.issuedBy,
   };
   const record = recordKeyOf(key);
   const sealed = sealer.seal(JSON.stringify(payload), associated(record, generation, key.provider));
@@ -85,7 +89,7 @@ function parse(plaintext: Buffer): Payload | undefined {
 }
 
 function grantOf(payload: Payload, generation: number): Grant {
-  const { accessToken, refreshToken, expiresAtMs, refreshedAtMs, stale } = payload;
+  const { accessToken, refreshToken, expiresAtMs, refreshedAtMs, storedAtMs, stale, issuedBy } = payload;
   return {
     generation,
     accessToken: new Secret(accessToken),
@@ -97,6 +101,8 @@ function grantOf(payload: Payload, generation: number): Grant {
     issuedAtMs: payload.issuedAtMs,
     connectedAtMs: payload.connectedAtMs,
     ...(refreshedAtMs !== undefined && { refreshedAtMs }),
+    ...(storedAtMs !== undefined && { storedAtMs }),
     ...(stale !== undefined && { stale }),
+    ...(issuedBy !== undefined && { issuedBy }),
   };
 }

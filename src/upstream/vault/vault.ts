@@ -24,8 +24,12 @@ export interface GrantContent {
   /** When the user connected the account. */
   readonly connectedAtMs: number;
   readonly refreshedAtMs?: number;
+  /** When a refresh was stored, by the clock of `issuedAtMs`: only the time between them means something elsewhere. */
+  readonly storedAtMs?: number;
   /** A backend refused this access token: refresh before it is used again. */
   readonly stale?: boolean;
+  /** Fingerprint of the server and client that it was issued by and to; missing in records of earlier versions. */
+  readonly issuedBy?: string;
 }
 
 export interface Grant extends GrantContent {

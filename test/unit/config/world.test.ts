@@ -16,9 +16,14 @@ function worldIn(name: string) {
 test('everything that a policy may name', () => {
   const world = worldIn('full.sidecar.yaml');
   assert.deepEqual(Object.fromEntries(world.methods), {
-    corp: { type: 'jwt', issuer: 'https://idp.example.com', headers: ['authorization'] },
-    partner: { type: 'jwt', issuer: 'https://partner.example.com', headers: ['authorization'] },
-    opaque: { type: 'introspection', issuer: 'https://idp.example.com', headers: ['authorization'] },
+    corp: { type: 'jwt', issuer: 'https://idp.example.com', subjectClaim: 'sub', headers: ['authorization'] },
+    partner: { type: 'jwt', issuer: 'https://partner.example.com', subjectClaim: 'sub', headers: ['authorization'] },
+    opaque: {
+      type: 'introspection',
+      issuer: 'https://idp.example.com',
+      subjectClaim: 'sub',
+      headers: ['authorization'],
+    },
     ci: { type: 'api_key', headers: ['x-api-key'] },
     legacy: { type: 'basic', headers: ['authorization'] },
     mesh: { type: 'trusted_proxy', headers: ['x-authenticated-user', 'x-authenticated-email'] },
@@ -27,7 +32,7 @@ test('everything that a policy may name', () => {
   assert.deepEqual([...world.providers], ['github']);
   assert.deepEqual([...world.exchanges], [['hr', { tokenEndpoint: 'https://sso.example.com/token' }]]);
   assert.deepEqual([...world.secrets], ['jira-key', 'api-key']);
-  assert.equal(world.loginIssuer, 'https://idp.example.com');
+  assert.deepEqual([world.loginIssuer, world.loginSubjectClaim], ['https://idp.example.com', 'sub']);
   assert.deepEqual([world.hasVaultKeys, world.hasSessionKeys, world.signing], [true, true, { jws: true, hmac: true }]);
 });
 

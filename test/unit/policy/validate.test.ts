@@ -192,6 +192,34 @@ describe('not fine', () => {
     });
   }
 
+  test('people who sign in under another name than they call by', () => {
+    const accounts = { outgoingAuth: { type: 'upstream_inject', upstreamInject: { providerName: 'github' } } };
+    const toldIn = (method: string | undefined, login: string | undefined) => {
+      const corp = { type: 'jwt', issuer: 'https://idp.example.com', headers: ['authorization'] };
+      const world: World = {
+        ...WORLD,
+        methods: new Map([['corp', method === undefined ? corp : { ...corp, subjectClaim: method }]]),
+        ...(login === undefined ? {} : { loginSubjectClaim: login }),
+      };
+      return validatePolicy({ ...POLICY, ...accounts }, world).problems.filter(({ code }) => code === 'V-27');
+    };
+    for (const [method, login] of [
+      ['oid', 'sub'],
+      ['oid', undefined],
+      ['sub', 'oid'],
+      [undefined, 'oid'],
+    ] as const) {
+      const problems = toldIn(method, login);
+      assert.deepEqual(
+        problems.map(({ severity, path }) => `${severity} ${pathText(path)}`),
+        ['error incomingAuth[0]'],
+      );
+      assert.match(problems[0]?.message ?? '', /oid/);
+    }
+    for (const claim of ['oid', 'sub', undefined]) assert.deepEqual(toldIn(claim, claim), []);
+    assert.deepEqual(toldIn('sub', undefined), []);
+  });
+
   test('a policy of the wrong shape has no shape to check further', () => {
     for (const raw of [undefined, null, 5, 'x', [], {}, { ...POLICY, extra: 1 }, JSON.parse('{"__proto__": {}}')]) {
       const { policy, shape, problems } = validatePolicy(raw, WORLD);

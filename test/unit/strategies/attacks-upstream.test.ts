@@ -42,13 +42,15 @@ describe('attacks on what is issued for users', () => {
 
   it('the same subject of two issuers is not one session at AWS', () => {
     const [here, there] = [userWith('bob'), { ...userWith('bob'), issuer: 'https://partner.example.com' }];
-    assert.notEqual(sessionNameOf(here, 'sub'), sessionNameOf(there, 'sub'));
+    for (const sole of [undefined, here.issuer])
+      assert.notEqual(sessionNameOf(here, 'sub', sole), sessionNameOf(there, 'sub', sole));
   });
 
   it('a subject that reads like the e-mail address of somebody else is not that person’s session', () => {
     const bob = userWith('1', { claims: { email: 'bob@example.com' } });
     const mallory = userWith('bob@example.com');
-    assert.notEqual(sessionNameOf(bob, 'email'), sessionNameOf(mallory, 'email'));
+    for (const sole of [undefined, bob.issuer])
+      assert.notEqual(sessionNameOf(bob, 'email', sole), sessionNameOf(mallory, 'email', sole));
   });
 
   it('a role is never chosen by what an object inherits', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { prepareRoles, sessionNameOf } from '../../../src/strategies/aws-role.ts';
+import { prepareRoles, sessionNameOf as nameWith } from '../../../src/strategies/aws-role.ts';
+import type { User } from '../../../src/core/identity.ts';
 import { userWith } from './world.ts';
 
 const arn = (name: string) => `arn:aws:iam::123456789012:role/${name}`;
@@ -12,6 +13,9 @@ const mapping = (claim: string, value: string, role: string, priority = 0) => ({
   priority,
 });
 const alice = (claims: Record<string, unknown>) => userWith('alice', { claims });
+
+/** Where all tokens are of one issuer. */
+const sessionNameOf = (user: User, claim: string) => nameWith(user, claim, 'https://idp.example.com');
 
 describe('roleMappings', () => {
   const cases: [string, ReturnType<typeof mapping>[], Record<string, unknown>, string | undefined][] = [
@@ -66,9 +70,21 @@ describe('the name of a session', () => {
     assert.equal(sessionNameOf(alice({ id: 12345 }), 'id'), '12345');
   });
 
-  it('is the subject where there is no such claim', () => {
+  it('is the subject, marked, where there is no such claim', () => {
     for (const name of [undefined, null, '', ['x'], {}, true])
-      assert.equal(sessionNameOf(alice({ name }), 'name'), 'alice');
+      assert.match(sessionNameOf(alice({ name }), 'name'), /^alice=[\w.]{10}$/);
+  });
+
+  it('is marked for users of another issuer, and where there are several', () => {
+    const other = { ...alice({}), issuer: 'urn:envoy-mcp-identity:ci' };
+    const names = [
+      nameWith(alice({}), 'sub', undefined),
+      sessionNameOf(other, 'sub'),
+      nameWith(other, 'sub', undefined),
+    ];
+    for (const name of names) assert.match(name, /^alice=[\w.]{10}$/);
+    assert.notEqual(names[0], names[1]);
+    assert.equal(names[1], names[2]);
   });
 
   it('what is not allowed, or too long or short, is changed and marked', () => {

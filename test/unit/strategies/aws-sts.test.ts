@@ -32,7 +32,7 @@ describe('aws_sts', () => {
   });
 
   const strategy = (block: Record<string, unknown> = {}, refresher?: Refresher): OutgoingStrategy =>
-    createAwsSts(policyOf(block), aws, refresher, tools);
+    createAwsSts(policyOf(block), aws, refresher, tools, 'https://idp.example.com');
   const get = async (of: OutgoingStrategy, user: User): Promise<StrategyOutcome> => of.credential(user, bounded());
   const keyIdOf = (outcome: StrategyOutcome): string => {
     assert.ok(outcome.kind === 'write', JSON.stringify(outcome));

@@ -225,6 +225,29 @@ describe('token_exchange', () => {
     });
   });
 
+  it('whose tokens are refused again and again goes on with the last one, for longer and longer', async () => {
+    const exchange = strategy();
+    const refusedAgain = async (): Promise<number> => {
+      const outcome = await get(exchange, userWith('alice'));
+      assert.ok(outcome.kind === 'write');
+      exchanges.invalidate(outcome.credential?.invalidate);
+      await get(exchange, userWith('alice'));
+      return endpoint.calls.length;
+    };
+    assert.equal(await refusedAgain(), 2);
+    let calls = 2;
+    for (const pauseMs of [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+      tools.time.nowMs += pauseMs - 1;
+      assert.equal(await refusedAgain(), calls, `${pauseMs} ms`);
+      tools.time.nowMs += 1;
+      assert.equal(await refusedAgain(), ++calls, `${pauseMs} ms`);
+    }
+    tools.time.nowMs += 300_000;
+    const calm = await refusedAgain();
+    tools.time.nowMs += 5_000;
+    assert.equal(await refusedAgain(), calm + 1, 'the pauses are short again');
+  });
+
   describe('answers that are no token for the backend', () => {
     const aud = (...audiences: string[]) => jwtWith({ aud: audiences, exp: 4_000_000_000 });
     const cases: [string, Record<string, unknown>, Scripted, string][] = [
@@ -356,7 +379,30 @@ describe('token_exchange', () => {
       await get(acting, userWith('bob'));
       const first = lastParams()['actor_token'];
       await get(acting, userWith('carol'));
-      assert.notEqual(lastParams()['actor_token'], first);
+      const second = lastParams()['actor_token'];
+      assert.notEqual(second, first);
+      await get(acting, userWith('dave'));
+      await get(acting, userWith('erin'));
+      assert.equal(lastParams()['actor_token'], second, 'but no more often than every 10 s');
+      tools.time.nowMs += 10_000;
+      await get(acting, userWith('frank'));
+      await get(acting, userWith('grace'));
+      assert.notEqual(lastParams()['actor_token'], second);
+    });
+
+    it('a refusal where we do not act leaves our own token alone', async () => {
+      const [acting, plain] = [strategy({ actor: 'self' }), strategy()];
+      endpoint.answer = (params, call) =>
+        params.get('grant_type') === 'client_credentials'
+          ? { body: { access_token: `ours-${call}`, token_type: 'Bearer', expires_in: 300 } }
+          : params.has('actor_token')
+            ? issued('x')
+            : oauth('invalid_request');
+      await get(acting, userWith('alice'));
+      const first = lastParams()['actor_token'];
+      assert.equal(reasonOf(await get(plain, userWith('mallory'))), 'exchange_refused');
+      await get(acting, userWith('bob'));
+      assert.equal(lastParams()['actor_token'], first);
     });
 
     it('a caller who hangs up stops waiting, the exchange goes on', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { networkOf, plainAddress } from '../../../src/authn/peer-address.ts';
+import { networkOf, plainAddress } from '../../../src/net/peer-address.ts';
 
 test('an IPv4 address in IPv6 form is an IPv4 address', () => {
   assert.equal(plainAddress('::ffff:192.0.2.1'), '192.0.2.1');

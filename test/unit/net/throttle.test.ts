@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Throttle } from '../../../src/authn/throttle.ts';
+import { Throttle } from '../../../src/net/throttle.ts';
 
 const make = (maxKeys = 10) => new Throttle({ burst: 3, intervalMs: 1_000, maxKeys });
 
