@@ -6,6 +6,8 @@ import type { Person } from '../upstream/login.ts';
 
 /** How long somebody stays signed in, in milliseconds; then they sign in again. */
 const SESSION_LIFE_MS = 60 * 60 * 1000;
+/** RFC 6265 6.1: name, value and attributes; browsers silently drop what is longer. */
+const MAX_COOKIE_BYTES = 4096;
 
 /**
  * The two cookies of the connect pages, both sealed. One tells browsers apart; it lives until the browser is closed and
@@ -17,7 +19,8 @@ export interface ConnectCookies {
   person(request: IncomingMessage, browser: Browser): Person | undefined;
   /** Values of Set-Cookie. */
   forBrowser(browser: Browser): string;
-  forPerson(person: Person, browser: Browser): string;
+  /** Undefined when it would be too long for a browser to keep. */
+  forPerson(person: Person, browser: Browser): string | undefined;
   signedOut(): string;
 }
 
@@ -68,7 +71,8 @@ export function createConnectCookies(
     forPerson({ issuer, subject, label }, browser) {
       const session: Session = { issuer, subject, label, until: clock.nowMs() + SESSION_LIFE_MS };
       const value = sessions.seal(JSON.stringify(session), [browser.id, ...fingerprint]);
-      return `${sessionName}=${value}; ${attributes}; Max-Age=${SESSION_LIFE_MS / 1_000}`;
+      const cookie = `${sessionName}=${value}; ${attributes}; Max-Age=${SESSION_LIFE_MS / 1_000}`;
+      return cookie.length > MAX_COOKIE_BYTES ? undefined : cookie;
     },
 
     signedOut: () => `${sessionName}=; ${attributes}; Max-Age=0`,

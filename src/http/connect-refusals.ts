@@ -68,6 +68,11 @@ export const CONNECT_REFUSALS = {
     `You signed out, signed in as somebody else, or your sign-in ended meanwhile. ${NOTHING_CHANGED} Start again.`,
   ),
 
+  subject_too_long: error(
+    502,
+    'You cannot be signed in here',
+    'PARTY knows you by a name that is too long for a cookie. Whoever runs this service can choose a shorter one.',
+  ),
   callbacks_throttled: deny(
     503,
     'Too many answers at once',

@@ -31,8 +31,10 @@ async function redeemSignIn(desk: ConnectDesk, visit: Visit, state: string): Pro
   if (outcome.kind === 'failed') return desk.failed(outcome, about, signInAt);
 
   const { person } = outcome;
+  const session = cookies.forPerson(person, browser);
+  if (session === undefined) return desk.refuse('subject_too_long', { ...about, user: person });
   const told = [{ ...about, outcome: 'allow', reason: 'signed_in', user: person } as const];
-  const signedIn = [cookies.forPerson(person, browser)];
+  const signedIn = [session];
   if (!link) return goTo(paths.accounts, told, signedIn);
   const ticket = desk.openTicket(link.ticket, link.provider);
   const provider = desk.providers.get(link.provider);

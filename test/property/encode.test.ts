@@ -20,7 +20,7 @@ const structured = fc
     fc.integer(),
     fc.double({ noNaN: true, noDefaultInfinity: true }),
     fc.boolean(),
-    fc.dictionary(text, fc.jsonValue()),
+    fc.dictionary(text, fc.jsonValue(), { minKeys: 1 }),
   )
   .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 

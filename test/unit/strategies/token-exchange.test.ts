@@ -400,7 +400,7 @@ describe('token_exchange', () => {
             : oauth('invalid_request');
       await get(acting, userWith('alice'));
       const first = lastParams()['actor_token'];
-      assert.equal(reasonOf(await get(plain, userWith('mallory'))), 'exchange_refused');
+      assert.equal(reasonOf(await get(plain, userWith('mallory'))), 'subject_token_refused');
       await get(acting, userWith('bob'));
       assert.equal(lastParams()['actor_token'], first);
     });
