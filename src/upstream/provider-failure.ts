@@ -26,6 +26,8 @@ export interface ProviderFailure {
   readonly error?: string;
   /** What the provider asked for by `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** There was no connection: the request has certainly not been seen. */
+  readonly unsent?: true;
 }
 
 /** RFC 6749 4.1.2.1 and 5.2, RFC 8707 2, OpenID Connect Core 3.1.2.6; other words are an outsider's text. */
@@ -61,7 +63,8 @@ export function failed(fault: ProviderFault, more: Omit<ProviderFailure, 'kind' 
 /** Errors of oauth4webapi hold whole answers in their `cause`: only a word of ours goes on. */
 export function failureOf(error: unknown, signal: AbortSignal): ProviderFailure {
   if (signal.aborted) return failed('timeout');
-  if (error instanceof EgressError) return failed(EGRESS_FAULTS[error.code]);
+  if (error instanceof EgressError)
+    return failed(EGRESS_FAULTS[error.code], UNCONNECTED.test(error.message) ? { unsent: true } : {});
   const word = oauthErrorOf(error);
   const named = word === undefined ? {} : { error: word };
   if (error instanceof ResponseBodyError) {
@@ -71,6 +74,9 @@ export function failureOf(error: unknown, signal: AbortSignal): ProviderFailure 
   }
   return failed('malformed');
 }
+
+/** Ends of the messages of failures before there was a connection. */
+const UNCONNECTED = /\((ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)\)$/;
 
 const EGRESS_FAULTS = {
   timeout: 'timeout',

@@ -95,7 +95,7 @@ export async function refreshGrant(
     const end = await underLease(parts, key, seen);
     // Whether the provider has seen the request is unknown: no other replica sends the same refresh token at once. The
     // turn runs out by itself, or ends when this process tries again.
-    if (end.kind === 'failed' && (end.reason === 'timeout' || end.reason === 'network')) {
+    if (end.unknown) {
       parts.kept.set(lease.name, lease);
       lease = undefined;
     }
@@ -152,13 +152,20 @@ async function look({ vault, clock }: RefreshParts, key: GrantKey, seen: number,
   return { kind: 'same', grant } as const;
 }
 
-async function underLease(parts: RefreshParts, key: GrantKey, seen: number): Promise<RefreshEnd> {
+async function underLease(
+  parts: RefreshParts,
+  key: GrantKey,
+  seen: number,
+): Promise<RefreshEnd & { readonly unknown?: boolean }> {
   const { provider, limits } = parts;
   const signal = AbortSignal.timeout(limits.holdMs);
   const now = await look(parts, key, seen, signal);
   if (now.kind !== 'same') return now;
   const outcome = await provider.refresh(now.grant, signal);
-  if (outcome.kind === 'failed') return failedBy(outcome);
+  if (outcome.kind === 'failed') {
+    const unknown = !outcome.unsent && (outcome.fault === 'timeout' || outcome.fault === 'network');
+    return { ...failedBy(outcome), ...(unknown && { unknown }) };
+  }
   return outcome.kind === 'dead' ? bury(parts, key, seen) : store(parts, key, seen, outcome.content);
 }
 

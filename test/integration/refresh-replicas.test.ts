@@ -147,7 +147,8 @@ describe('replicas on one Redis', { timeout: 120_000 }, () => {
   });
 
   it('the provider hangs: 503 in time, the grant stays; when it answers again, one refresh', async () => {
-    const replicas = [await start({ egressTimeoutMs: 300 }), await start({ egressTimeoutMs: 300 })];
+    const limits = { leaseMs: 1_000, holdMs: 500 };
+    const replicas = [await start({ limits }), await start({ limits })];
     await connectExpired();
     fake.trouble = 'hang';
     const startedMs = Date.now();
