@@ -47,7 +47,7 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
   },
   mcp_identity_egress_requests_total: {
     labels: ['purpose', 'outcome'],
-    use: '`purpose` is what the call was for (`jwks`, `introspection`, `upstream_token` …), `outcome` is `ok` or why not.',
+    use: '`purpose` is what the call was for (`jwks`, `introspection`, `upstream_refresh` …), `outcome` is `ok` or why not.',
   },
   mcp_identity_egress_seconds: { labels: ['purpose'], use: 'How fast others answer.' },
   mcp_identity_egress_running: { labels: [], use: 'There is a cap per destination.' },

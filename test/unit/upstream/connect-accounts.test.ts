@@ -42,6 +42,16 @@ function world(revoke: (grant: GrantContent, vault: Vault, signal: AbortSignal) 
 
 const ok = async (): Promise<RevokeOutcome> => ({ kind: 'revoked' });
 
+test('disconnect: a grant from another server goes, and the present one hears nothing of it', async () => {
+  const { vault, accounts, github, revoked } = world(ok);
+  await vault.create(KEY, { ...CONTENT, issuedBy: 'before' });
+  const now = { ...github, issuedBy: 'now' };
+  assert.deepEqual(await accounts.disconnect(ALICE, now), { existed: true, revocation: 'provider_changed' });
+  assert.deepEqual([revoked.length, await vault.read(KEY)], [0, undefined]);
+  await vault.create(KEY, CONTENT); // of an earlier version
+  assert.equal((await accounts.disconnect(ALICE, now)).revocation, 'revoked');
+});
+
 test('disconnect: revoked first, then deleted, then forgotten', async () => {
   const order: string[] = [];
   const { vault, accounts, github, changed } = world(async (_grant, store) => {
