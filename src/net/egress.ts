@@ -62,7 +62,7 @@ export function createEgress(options: EgressOptions): Egress {
     const url = new URL(text);
     const place = `${method} ${url.origin}${url.pathname}`;
     // A flood of one kind of call leaves the other kinds their turns.
-    const lane = `${purpose} ${url.origin}`;
+    const lane = `${url.origin} (${purpose})`;
     const ended = new AbortController();
     const stop = () => ended.abort();
     const timer = setTimeout(stop, timeoutMs);

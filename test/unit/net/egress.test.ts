@@ -248,7 +248,7 @@ describe('limits', { timeout: 20_000 }, () => {
     const caller = new AbortController();
     const second = failsWith(egress.fetch(`${origin}/2`, { ...GET, signal: caller.signal }), 'timeout');
     const error = await failsWith(egress.fetch(`${origin}/3?secret`, GET), 'overloaded');
-    assert.equal(error.message, `too many calls to ${origin} are waiting`);
+    assert.equal(error.message, `too many calls to ${origin} (other) are waiting`);
     caller.abort();
     await second;
     assert.equal(tools.metric('mcp_identity_egress_waiting'), 0);
