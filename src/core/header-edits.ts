@@ -37,13 +37,24 @@ export class HeaderEdits {
   }
 }
 
-/** Tab, space, visible ASCII, and the bytes of UTF-8 beyond it: what both filters of Envoy can write (RFC 9110 5.5). */
+/** Whatever is not tab, space or visible ASCII. */
 const UNUSUAL = /[^\t\x20-\x7e]/;
+/** RFC 9110 5.5 forbids control characters; above U+00FF a character would lose bits and could become one. */
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * Why a value (latin-1 text) cannot be written by both filters of Envoy: ext_proc takes any bytes but control
+ * characters, ext_authz only those that are UTF-8. Undefined when it can.
+ */
+export function valueFault(value: string): 'forbidden' | 'not_utf8' | undefined {
+  if (!UNUSUAL.test(value)) return undefined;
+  if (FORBIDDEN.test(value)) return 'forbidden';
+  return isUtf8(Buffer.from(value, 'latin1')) ? undefined : 'not_utf8';
+}
 
 /** True for a value (latin-1 text) that can be written into a request. */
 export function isCarriable(value: string): boolean {
-  return !UNUSUAL.test(value) || (!FORBIDDEN.test(value) && isUtf8(Buffer.from(value, 'latin1')));
+  return valueFault(value) === undefined;
 }
 
 /** The name of a header whose value cannot be written; undefined when all can. */

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { valueFault } from '../../core/header-edits.ts';
 import { EncodeError } from './wire.ts';
 import type { WireWriter } from './wire-writer.ts';
 
@@ -7,11 +7,6 @@ export type HeaderPair = readonly [name: string, value: string];
 
 /** RFC 9110 5.6.2 token, and the pseudo-headers that Envoy lets a filter set. */
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Whatever is not tab, space or visible ASCII. */
-const UNUSUAL = /[^\t\x20-\x7e]/;
-/** RFC 9110 5.5 forbids control characters; above U+00FF a character would lose bits and could become one. */
-const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
-
 /** envoy.config.core.v3.HeaderValueOption.HeaderAppendAction, always written out: the default differs by place. */
 const APPEND_IF_EXISTS_OR_ADD = 0;
 const OVERWRITE_IF_EXISTS_OR_ADD = 2;
@@ -24,11 +19,10 @@ const OVERWRITE_IF_EXISTS_OR_ADD = 2;
  */
 export function writeAuthzHeader(writer: WireWriter, field: number, [name, value]: HeaderPair): void {
   checkHeaderName(name);
-  if (UNUSUAL.test(value)) {
-    if (FORBIDDEN.test(value)) throw new EncodeError(`header ${name} has a value with control or wide characters`);
-    if (!isUtf8(Buffer.from(value, 'latin1')))
-      throw new EncodeError(`header ${name} has a value that ext_authz cannot carry: it is not UTF-8`);
-  }
+  const fault = valueFault(value);
+  if (fault === 'forbidden') throw new EncodeError(`header ${name} has a value with control or wide characters`);
+  if (fault === 'not_utf8')
+    throw new EncodeError(`header ${name} has a value that ext_authz cannot carry: it is not UTF-8`);
   const option = writer.mark();
   writer.uint(3, OVERWRITE_IF_EXISTS_OR_ADD);
   const header = writer.mark();
@@ -47,7 +41,8 @@ export function writeAuthzHeader(writer: WireWriter, field: number, [name, value
  */
 export function writeProcHeader(writer: WireWriter, field: number, [name, value]: HeaderPair, append: boolean): void {
   checkHeaderName(name);
-  if (FORBIDDEN.test(value)) throw new EncodeError(`header ${name} has a value with control or wide characters`);
+  if (valueFault(value) === 'forbidden')
+    throw new EncodeError(`header ${name} has a value with control or wide characters`);
   const option = writer.mark();
   writer.uint(3, append ? APPEND_IF_EXISTS_OR_ADD : OVERWRITE_IF_EXISTS_OR_ADD);
   if (append) {
