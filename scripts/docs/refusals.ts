@@ -110,7 +110,7 @@ export const REFUSALS: Record<Reason, Explanation> = {
   dpop_proof_invalid: {
     cause:
       'The proof is of another request, another token or another key, is older than 60 s or more than 5 s ahead, or is malformed. The log says which.',
-    mend: '`htu is another URL`: `publicUrl` must have the origin that clients use, and no proxy may change the path. `iat`: compare the clocks.',
+    mend: '`htu is another URL`: the `resource` of the route must have the origin that clients use, and no proxy may change the path. `iat`: compare the clocks.',
   },
   dpop_proof_replayed: {
     cause: 'A proof with this `jti` and key was used before, at this replica or another one.',

@@ -32,7 +32,10 @@ const rejected = (refusal: Refusal): ChainOutcome => ({ kind: 'rejected', refusa
 export function createChain(methods: readonly IncomingMethod[], resource: string | undefined, log?: Log): Chain {
   const links = methods
     .filter((method) => method.type !== 'anonymous')
-    .map((method): Link => ({ method, audiences: audiencesOf(method, resource) }));
+    .map((method): Link => {
+      const here = resource === undefined ? method : (method.at?.(resource) ?? method);
+      return { method: here, audiences: audiencesOf(method, resource) };
+    });
   const asked = links.map((link) => link.method);
   const takesDpop = asked.some((method) => method.dpop !== undefined);
   const letsAnonymousIn = asked.length < methods.length;

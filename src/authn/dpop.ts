@@ -11,7 +11,7 @@ import { ABSENT, type IncomingMethod, type Outcome } from './method.ts';
 
 /** What checking proofs needs beside the proofs. */
 export interface DpopParts {
-  /** What clients see; proofs name URLs under its origin. */
+  /** What clients see; for routes that name no `resource`. */
   readonly publicUrl: string;
   readonly once: UseOnce;
   readonly nonces: ProofNonces;
@@ -47,13 +47,11 @@ export function withProofs(
   parts: DpopParts,
 ): IncomingMethod {
   const { once, nonces, clock } = parts;
-  const { origin } = new URL(parts.publicUrl);
   const judgeProof = createProofJudge();
 
   const prove = async (
     outcome: Outcome,
-    boundTo: string,
-    token: string,
+    { boundTo, token, origin }: { readonly boundTo: string; readonly token: string; readonly origin: string },
     facts: RequestFacts,
     signal: AbortSignal,
   ): Promise<Outcome> => {
@@ -83,20 +81,29 @@ export function withProofs(
     return config.dpop === 'required' ? NOT_BOUND : outcome;
   };
 
-  return {
-    ...inner,
-    dpop: config.dpop,
-    credentialHeaders: [...inner.credentialHeaders, 'dpop'],
+  /** @param clientUrl a URL that clients use here: proofs name URLs under its origin (RFC 9449 4.2) */
+  const methodAt = (clientUrl: string): IncomingMethod => {
+    const { origin } = new URL(clientUrl);
+    return {
+      ...inner,
+      dpop: config.dpop,
+      credentialHeaders: [...inner.credentialHeaders, 'dpop'],
+      // RFC 9728 1.2: clients compare `resource` with the URL that they use; hosts of several routes may differ.
+      at: methodAt,
 
-    authenticate(facts, authorization, signal) {
-      if (authorization.kind !== 'bearer' && authorization.kind !== 'dpop') return ABSENT;
-      const { kind, token } = authorization;
-      return whenReady(inner.authenticate(facts, { kind: 'bearer', token }, signal), (outcome) => {
-        if (outcome.kind !== 'identified') return outcome;
-        const { user } = outcome;
-        if (kind === 'bearer') return asBearer(outcome, user);
-        return user.boundTo === undefined ? NOT_BOUND : prove(outcome, user.boundTo, token, facts, signal);
-      });
-    },
+      authenticate(facts, authorization, signal) {
+        if (authorization.kind !== 'bearer' && authorization.kind !== 'dpop') return ABSENT;
+        const { kind, token } = authorization;
+        return whenReady(inner.authenticate(facts, { kind: 'bearer', token }, signal), (outcome) => {
+          if (outcome.kind !== 'identified') return outcome;
+          const { user } = outcome;
+          if (kind === 'bearer') return asBearer(outcome, user);
+          return user.boundTo === undefined
+            ? NOT_BOUND
+            : prove(outcome, { boundTo: user.boundTo, token, origin }, facts, signal);
+        });
+      },
+    };
   };
+  return methodAt(parts.publicUrl);
 }

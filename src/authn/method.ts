@@ -31,6 +31,8 @@ export interface IncomingMethod {
    * so that what is remembered here is a fact about the credential.
    */
   authenticate(facts: RequestFacts, authorization: Authorization, signal: AbortSignal): MaybePromise<Outcome>;
+  /** The same method for a route of this `resource`, where the URL that clients use matters to its judgement. */
+  at?(resource: string): IncomingMethod;
   /** Fetches ahead what the first request would wait for. Never fails: an issuer that is down must not stop the start. */
   warm?(): Promise<void>;
   /** Frees timers and sockets. */

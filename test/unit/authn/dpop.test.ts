@@ -179,6 +179,30 @@ describe('a proof', { timeout: 30_000 }, () => {
     });
   }
 
+  test('names the host of its own route, whatever host the others have', async () => {
+    const { method } = kit();
+    const hosts = ['https://github.example.com/mcp', 'https://wiki.example.com:8443/mcp', RESOURCE];
+    const token = await idp.token({ aud: hosts, cnf: { jkt: client.thumbprint } });
+    const outcomes: boolean[][] = [];
+    for (const resource of hosts) {
+      const chain = createChain([method], resource);
+      const row: boolean[] = [];
+      for (const htu of hosts) {
+        const lines = await client.headers('POST', htu, token, { nowMs: START_MS });
+        const headers = new HeaderFields(lines.map((line, i) => (i % 2 === 0 ? line.toLowerCase() : line)));
+        // What the request says of its host is what its sender likes.
+        const outcome = await chain({ ...requestWith({}), host: new URL(htu).host, headers }, bounded());
+        row.push(outcome.kind === 'identified');
+      }
+      outcomes.push(row);
+    }
+    assert.deepEqual(outcomes, [
+      [true, false, false],
+      [false, true, false],
+      [false, false, true],
+    ]);
+  });
+
   test('is good once, for all who share the memory', async () => {
     const shared = dpopParts(testTools());
     const [one, two] = [kit({}, { once: shared.once }), kit({}, { once: shared.once })];
