@@ -18,13 +18,14 @@ const MAX_LIFETIME = 10 * 365 * 86_400;
 /**
  * Makes what token endpoints really answer into what RFC 6749 5.1 and 5.2 ask for, before oauth4webapi judges it:
  * form-encoded bodies, errors with status 200 (GitHub's classic endpoint does both), a missing or oddly spelled `token_type`,
- * `expires_in` as text, zero or negative (zero is some providers' "never": then unknown), null for "nothing", scopes as
+ * Slack's answers (see `ofUser`), `expires_in` as text, zero or negative (zero is some providers' "never": then unknown), null for "nothing", scopes as
  * a list or between commas. Challenges are dropped, so that the error in the body is what counts; and the ID token,
  * which nothing here relies on.
  * @param requestedScopes tells whether a comma may be part of a scope (RFC 6749 3.3 allows it)
  */
 export async function normalTokenAnswer(response: Response, requestedScopes: readonly string[]): Promise<Response> {
-  const members = membersOf(await response.text());
+  const parsed = membersOf(await response.text());
+  const members = parsed && ofUser(parsed);
   const headers = { 'content-type': 'application/json' };
   // RFC 6749 5.2: what 401 stands for, where the body does not say.
   const silent = response.status === 401 ? '{"error":"invalid_client"}' : '{}';
@@ -32,7 +33,8 @@ export async function normalTokenAnswer(response: Response, requestedScopes: rea
   const { error } = members;
   if (typeof error === 'string' && error !== '' && typeof members['access_token'] !== 'string') {
     const status = response.status >= 400 ? response.status : 400;
-    return new Response(JSON.stringify({ error: SPELLINGS[error] ?? error }), { status, headers });
+    const word = isDeadAtAtlassian(members) ? 'invalid_grant' : (SPELLINGS[error] ?? error);
+    return new Response(JSON.stringify({ error: word }), { status, headers });
   }
   if (!response.ok) return new Response(silent, { status: response.status, headers });
   const { access_token, refresh_token, token_type, expires_in, scope } = members;
@@ -46,12 +48,42 @@ export async function normalTokenAnswer(response: Response, requestedScopes: rea
   });
 }
 
-/** GitHub's own words for what RFC 6749 5.2 calls otherwise. */
+/** GitHub's and Slack's own words for what RFC 6749 5.2 calls otherwise. */
 const SPELLINGS: Readonly<Record<string, string>> = {
   bad_refresh_token: 'invalid_grant',
   bad_verification_code: 'invalid_grant',
   incorrect_client_credentials: 'invalid_client',
+  code_already_used: 'invalid_grant',
+  code_expired: 'invalid_grant',
+  invalid_code: 'invalid_grant',
+  invalid_refresh_token: 'invalid_grant',
+  bad_client_secret: 'invalid_client',
+  invalid_client_id: 'invalid_client',
+  fatal_error: 'server_error',
+  internal_error: 'server_error',
+  ratelimited: 'temporarily_unavailable',
+  service_unavailable: 'temporarily_unavailable',
 };
+
+/**
+ * Atlassian says it in the words of another error. About our client the same word comes with another description: then
+ * nobody's grant has ended.
+ */
+function isDeadAtAtlassian({ error, error_description: text }: Record<string, unknown>): boolean {
+  return error === 'unauthorized_client' && text === 'refresh_token is invalid';
+}
+
+/**
+ * Slack's answers say `ok`. `oauth.v2.access` has the user's own token in `authed_user`, beside that of the app's bot, and
+ * calls its type `user`. A bot's token stands for the app and not for the user: its type stays, and is refused for it.
+ */
+function ofUser(members: Record<string, unknown>): Record<string, unknown> {
+  if (members['ok'] !== true) return members;
+  const { authed_user: user } = members;
+  const nested = typeof user === 'object' && user !== null && 'access_token' in user;
+  const own = nested ? (user as Record<string, unknown>) : members;
+  return own['token_type'] === 'user' ? { ...own, token_type: 'bearer' } : own;
+}
 
 /**
  * What oauth4webapi has let through, as we keep it.

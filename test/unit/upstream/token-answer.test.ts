@@ -80,6 +80,51 @@ const answers: readonly (readonly [string, string, string, object])[] = [
     JSON_TYPE,
     { at: 'a', rt: undefined, scopes: undefined, life: undefined },
   ],
+  [
+    'Slack, the user beside the bot',
+    JSON.stringify({
+      ok: true,
+      access_token: 'xoxb-bot',
+      token_type: 'bot',
+      scope: 'commands',
+      expires_in: 43_200,
+      refresh_token: 'xoxe-bot',
+      authed_user: {
+        id: 'U1',
+        scope: 'chat:write,search:read',
+        access_token: 'xoxe.xoxp-1',
+        token_type: 'user',
+        expires_in: 43_200,
+        refresh_token: 'xoxe-1',
+      },
+    }),
+    JSON_TYPE,
+    { at: 'xoxe.xoxp-1', rt: 'xoxe-1', scopes: ['chat:write', 'search:read'], life: 43_200 },
+  ],
+  [
+    'Slack, the user alone, without rotation',
+    '{"ok":true,"authed_user":{"id":"U1","scope":"chat:write","access_token":"xoxp-1","token_type":"user"}}',
+    JSON_TYPE,
+    { at: 'xoxp-1', rt: undefined, scopes: ['chat:write'], life: undefined },
+  ],
+  [
+    'Slack, refreshed',
+    '{"ok":true,"access_token":"xoxe.xoxp-2","token_type":"user","refresh_token":"xoxe-2","expires_in":43200}',
+    JSON_TYPE,
+    { at: 'xoxe.xoxp-2', rt: 'xoxe-2', scopes: undefined, life: 43_200 },
+  ],
+  [
+    'Slack, oauth.v2.user.access',
+    '{"ok":true,"access_token":"xoxp-3","token_type":"Bearer","scope":"chat:write"}',
+    JSON_TYPE,
+    { at: 'xoxp-3', rt: undefined, scopes: ['chat:write'], life: undefined },
+  ],
+  [
+    'Atlassian: no token_type',
+    '{"access_token":"a","refresh_token":"r","expires_in":3600,"scope":"read:jira-work offline_access"}',
+    JSON_TYPE,
+    { at: 'a', rt: 'r', scopes: ['read:jira-work', 'offline_access'], life: 3_600 },
+  ],
 ];
 
 describe('answers of token endpoints', () => {
@@ -112,6 +157,31 @@ describe('answers of token endpoints', () => {
     ['GitHub: as JSON', '{"error":"incorrect_client_credentials"}', JSON_TYPE, 200, 'invalid_client'],
     ['a proper error', '{"error":"invalid_grant"}', JSON_TYPE, 400, 'invalid_grant'],
     ['403', '{"error":"access_denied"}', JSON_TYPE, 403, 'access_denied'],
+    ['Slack', '{"ok":false,"error":"invalid_refresh_token"}', JSON_TYPE, 200, 'invalid_grant'],
+    ['Slack, a code', '{"ok":false,"error":"code_already_used"}', JSON_TYPE, 200, 'invalid_grant'],
+    ['Slack, our secret', '{"ok":false,"error":"bad_client_secret"}', JSON_TYPE, 200, 'invalid_client'],
+    ['Slack, trouble of its own', '{"ok":false,"error":"internal_error"}', JSON_TYPE, 200, 'server_error'],
+    [
+      'Atlassian',
+      '{"error":"invalid_grant","error_description":"Unknown or invalid refresh token."}',
+      JSON_TYPE,
+      403,
+      'invalid_grant',
+    ],
+    [
+      'Atlassian, in other words',
+      '{"error":"unauthorized_client","error_description":"refresh_token is invalid"}',
+      JSON_TYPE,
+      403,
+      'invalid_grant',
+    ],
+    [
+      'the same word about our client',
+      '{"error":"unauthorized_client","error_description":"Grant type not allowed"}',
+      JSON_TYPE,
+      403,
+      'unauthorized_client',
+    ],
   ] as const) {
     test(`${name}: ${error}`, async () => {
       await assert.rejects(read(body, { type, status }), { name: 'ResponseBodyError', error });
@@ -132,6 +202,13 @@ describe('answers of token endpoints', () => {
       await assert.rejects(read(body, { status }));
     });
   }
+
+  test('refused: a token of the app’s bot, which is not the user’s', async () => {
+    const bot = { access_token: 'xoxb', token_type: 'bot' };
+    await assert.rejects(read(JSON.stringify({ ok: true, ...bot, authed_user: { id: 'U1' } })));
+    await assert.rejects(read(JSON.stringify({ ok: true, authed_user: bot })));
+    await assert.rejects(read('{"access_token":"a","token_type":"user"}'), 'a type that only Slack has');
+  });
 
   test('refused: tokens bound to a key, and tokens that nobody can send', async () => {
     assert.equal(await read('{"access_token":"a","token_type":"DPoP"}'), undefined);
