@@ -156,7 +156,7 @@ export const ROUTE_CODES: Readonly<Record<string, CodeEntry>> = {
   },
   'V-27': {
     title: 'Callers who could never connect an account',
-    why: 'The connect pages sign people in at `connect.login`. Who calls by a method of another issuer, or is named by another `subjectClaim`, is somebody else to the service.',
+    why: 'The connect pages sign people in at `connect.login`. Who calls by a method of another issuer, or is named by another `subjectClaim`, is somebody else to the service. Two claims that are both written down may hold the same value (Okta): then it is a warning.',
     examples: [
       {
         bad: { 'mcp.identity': `incomingAuth: [partner]\n${UPSTREAM}` },

@@ -19,7 +19,7 @@ export function worldOf(config: Config): World {
     secrets: new Set(Object.keys(config.secrets)),
     hasVaultKeys: config.vault.keys.length > 0,
     loginIssuer: config.connect.login?.issuer,
-    ...(config.connect.login ? { loginSubjectClaim: config.connect.login.subjectClaim } : {}),
+    loginSubjectClaim: config.connect.login?.subjectClaim,
     signing: { jws: current.jws !== undefined, hmac: current.hmac !== undefined },
     hasSessionKeys: config.session.keys.length > 0,
   };

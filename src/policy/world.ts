@@ -15,8 +15,8 @@ export interface World {
   readonly secrets: ReadonlySet<string>;
   readonly hasVaultKeys: boolean;
   readonly loginIssuer: string | undefined;
-  /** Claim that names who signs in; without it, `sub`. */
-  readonly loginSubjectClaim?: string;
+  /** Claim that names who signs in, where somebody has written it down; without it, `sub`. */
+  readonly loginSubjectClaim?: string | undefined;
   readonly signing: { readonly jws: boolean; readonly hmac: boolean };
   readonly hasSessionKeys: boolean;
 }

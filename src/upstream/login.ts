@@ -56,7 +56,7 @@ const MAX_LABEL_LENGTH = 80;
 
 /** @throws when the client cannot prove itself as configured; says why */
 export function createLogin(config: LoginConfig, tools: Tools, egress: Egress): Login {
-  const { issuer, clientId, subjectClaim } = config;
+  const { issuer, clientId, subjectClaim = 'sub' } = config;
   const { client, authenticate } = createOAuthClient(config);
   const metadata = new ProviderMetadata({ issuer }, egress.for('discovery'), tools.clock);
   const fetchToken = egress.for('login_token');

@@ -85,7 +85,11 @@ export const connectSchema = z
         issuer: endpointUrl().describe('OpenID provider; the `issuer` of the methods by which the same people call'),
         ...client,
         scopes: z.array(scopeToken()).default(['openid']).describe('Asked for at sign-in'),
-        subjectClaim: z.string().min(1).default('sub').describe('As in the method by which the same people call'),
+        subjectClaim: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('Claim of the ID token that names the person as the method does by which the same people call; `sub`'),
       })
       .superRefine(checkClient)
       .optional()

@@ -88,12 +88,16 @@ export const connectable: Rule = (policy, world) => {
   const loginClaim = world.loginSubjectClaim ?? 'sub';
   for (const [name, { issuer, subjectClaim = 'sub' }] of methods) {
     if (issuer !== world.loginIssuer || subjectClaim === loginClaim) continue;
+    // Okta's `uid` of access tokens is the `sub` of ID tokens: nobody can tell from here who has written both down.
+    const meant = subjectClaim !== 'sub' && world.loginSubjectClaim !== undefined;
     problems.push(
-      error(
+      (meant ? warning : error)(
         'V-27',
         path(name),
         `users of ${name} are named by the claim ${subjectClaim}, and \`connect.login\` names people by ${loginClaim}`,
-        'set the same `subjectClaim` in the method and in `connect.login`',
+        meant
+          ? 'make sure that both claims hold the same value for the same person'
+          : 'set the same `subjectClaim` in the method and in `connect.login`',
       ),
     );
   }

@@ -32,7 +32,7 @@ test('everything that a policy may name', () => {
   assert.deepEqual([...world.providers], ['github']);
   assert.deepEqual([...world.exchanges], [['hr', { tokenEndpoint: 'https://sso.example.com/token' }]]);
   assert.deepEqual([...world.secrets], ['jira-key', 'api-key']);
-  assert.deepEqual([world.loginIssuer, world.loginSubjectClaim], ['https://idp.example.com', 'sub']);
+  assert.deepEqual([world.loginIssuer, world.loginSubjectClaim], ['https://idp.example.com', undefined]);
   assert.deepEqual([world.hasVaultKeys, world.hasSessionKeys, world.signing], [true, true, { jws: true, hmac: true }]);
 });
 
