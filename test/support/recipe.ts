@@ -31,11 +31,13 @@ export interface RecipeOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly issuer: FakeIssuer;
   readonly partner: FakeIssuer;
+  /** Puts further servers of the test into the files. */
+  readonly edit?: (text: string) => string;
 }
 
 /** Runs `<name>.yaml` and `<name>.sidecar.yaml` of `source`. The API key of the recipes is `nightly`. */
 export async function startRecipe(source: string, name: string, options: RecipeOptions): Promise<Recipe> {
-  const { folder, env, issuer, partner } = options;
+  const { folder, env, issuer, partner, edit = (text) => text } = options;
   const backend = await startBackend();
   const [listen, admin, grpc, http, own] = (await freePorts(5)) as [number, number, number, number, number];
   const ports = new Map([
@@ -45,7 +47,7 @@ export async function startRecipe(source: string, name: string, options: RecipeO
     ['9192', http],
   ]);
   const moved = (text: string) =>
-    text
+    edit(text)
       .replace(/(127\.0\.0\.1:|port_value: )(\d+)/g, (whole, before: string, port: string) =>
         /^94\d\d$/.test(port) ? `${before}${backend.port}` : ports.has(port) ? `${before}${ports.get(port)}` : whole,
       )
