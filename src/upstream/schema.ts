@@ -89,7 +89,9 @@ export const connectSchema = z
           .string()
           .min(1)
           .optional()
-          .describe('Claim of the ID token that names the person as the method does by which the same people call; `sub`'),
+          .describe(
+            'Claim of the ID token that names the person as the method does by which the same people call; `sub`',
+          ),
       })
       .superRefine(checkClient)
       .optional()
