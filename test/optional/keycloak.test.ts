@@ -1,38 +1,20 @@
-// Token exchange against a real Keycloak 26 (standard token exchange, V2). Not part of a normal run: unpack
-// org.keycloak:keycloak-quarkus-dist (zip, Maven Central), have Java 17 or newer, and set KEYCLOAK_HOME to the folder.
+// Token exchange against a real Keycloak 26 (standard token exchange, V2). Not part of a normal run: see start-keycloak.ts.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { decodeJwt } from 'jose';
-import { Child } from '../support/child.ts';
-import { type Answer, rpc, send, toolCall } from '../support/http.ts';
-import { freePorts } from '../support/ports.ts';
+import { rpc, toolCall } from '../support/http.ts';
 import { type Stack, startStack } from '../support/stack.ts';
-
-const HOME = process.env['KEYCLOAK_HOME'];
-const REALM = fileURLToPath(new URL('keycloak-realm.json', import.meta.url));
-const START_LIMIT_MS = 240_000;
+import { type Keycloak, KEYCLOAK_HOME, NO_KEYCLOAK, startKeycloak } from './start-keycloak.ts';
 
 describe('token_exchange against Keycloak', {
-  skip: HOME ? false : 'KEYCLOAK_HOME is not set',
+  skip: NO_KEYCLOAK,
   timeout: 300_000,
 }, () => {
-  let keycloak: Child;
+  let keycloak: Keycloak;
   let stack: Stack;
-  let issuer: string;
-  let folder: string;
 
-  const form = (path: string, fields: Record<string, string>): Promise<Answer> =>
-    send(`${issuer}/protocol/openid-connect/${path}`, {
-      method: 'POST',
-      headers: ['Content-Type', 'application/x-www-form-urlencoded'],
-      body: new URLSearchParams(fields).toString(),
-    });
   const signIn = async (user: string) => {
-    const answer = await form('token', {
+    const answer = await keycloak.form('token', {
       grant_type: 'password',
       client_id: 'mcp-client',
       username: user,
@@ -53,20 +35,8 @@ describe('token_exchange against Keycloak', {
   };
 
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'emi-keycloak-'));
-    const [port, management] = (await freePorts(2)) as [number, number];
-    mkdirSync(join(HOME as string, 'data', 'import'), { recursive: true });
-    copyFileSync(REALM, join(HOME as string, 'data', 'import', 'corp.json'));
-    keycloak = new Child('keycloak', join(HOME as string, 'bin', 'kc.sh'), [
-      'start-dev',
-      '--import-realm',
-      '--db=dev-mem',
-      `--http-port=${port}`,
-      `--http-management-port=${management}`,
-      '--http-host=127.0.0.1',
-    ]);
-    await keycloak.until(() => keycloak.stdout.includes('Listening on:'), START_LIMIT_MS);
-    issuer = `http://127.0.0.1:${port}/realms/corp`;
+    keycloak = await startKeycloak(KEYCLOAK_HOME as string);
+    const { issuer } = keycloak;
     const route = (origin: string, name: string, tokenExchange: object) => ({
       prefix: `/${name}/mcp`,
       policy: {
@@ -101,8 +71,7 @@ describe('token_exchange against Keycloak', {
   });
   after(async () => {
     await stack?.stop();
-    await keycloak?.stop('SIGTERM', 30_000);
-    if (folder) rmSync(folder, { recursive: true, force: true });
+    await keycloak?.stop();
   });
 
   it('gives the backend a token for its own audience, for the user', async () => {
@@ -150,7 +119,7 @@ describe('token_exchange against Keycloak', {
 
   it('after signing out nothing is exchanged any more', async () => {
     const { access_token: token, refresh_token } = await signIn('bob');
-    await form('logout', { client_id: 'mcp-client', refresh_token });
+    await keycloak.form('logout', { client_id: 'mcp-client', refresh_token });
     const answer = await rpc(`${stack.origin}/hr/mcp`, toolCall('x'), ['Authorization', `Bearer ${token}`]);
     assert.equal(answer.status, 403, answer.body);
     assert.match(await detailOf('exchange_refused'), /invalid_/);

@@ -28,6 +28,17 @@ export interface EnvoyOptions {
   readonly extProcFilter?: Record<string, unknown>;
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
+  /** The same routes at other ports. */
+  readonly listeners?: readonly ExtraListener[];
+}
+
+export interface ExtraListener {
+  /** Given by the stack. */
+  readonly port?: number;
+  /** Fields of its connection manager that replace others. */
+  readonly manager?: Record<string, unknown>;
+  /** Takes TLS, and looks at client certificates of `ca`; files. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
 }
 
 const EXT_AUTHZ = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz';
@@ -55,6 +66,17 @@ const cluster = (name: string, ports: readonly number[], more: Record<string, un
   type: 'STATIC',
   load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: ports.map(endpoint) }] },
   ...more,
+});
+
+const downstreamTls = ({ cert, key, ca }: NonNullable<ExtraListener['tls']>) => ({
+  name: 'envoy.transport_sockets.tls',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+    common_tls_context: {
+      tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
+      validation_context: { trusted_ca: { filename: ca } },
+    },
+  },
 });
 
 /** A complete Envoy configuration with the settings the docs recommend. */
@@ -131,6 +153,41 @@ export function envoyConfig(
     ],
   };
 
+  const listener = ({ port, manager, tls }: ExtraListener) => ({
+    name: `mcp_${port}`,
+    address: { socket_address: { address: '127.0.0.1', port_value: port } },
+    per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            typed_config: {
+              '@type': HCM,
+              stat_prefix: 'mcp',
+              use_remote_address: true,
+              stream_idle_timeout: '0s',
+              ...(options.rdsFile === undefined
+                ? { route_config: routeConfig }
+                : {
+                    rds: {
+                      route_config_name: 'live',
+                      config_source: {
+                        path_config_source: { path: options.rdsFile },
+                        resource_api_version: 'V3',
+                      },
+                    },
+                  }),
+              http_filters: filters,
+              ...manager,
+            },
+          },
+        ],
+        ...(tls && { transport_socket: downstreamTls(tls) }),
+      },
+    ],
+  });
+
   return {
     node: { id: 'test', cluster: 'test' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: ports.admin } } },
@@ -138,40 +195,7 @@ export function envoyConfig(
       layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }],
     },
     static_resources: {
-      listeners: [
-        {
-          name: 'mcp',
-          address: { socket_address: { address: '127.0.0.1', port_value: ports.listen } },
-          per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
-          filter_chains: [
-            {
-              filters: [
-                {
-                  name: 'envoy.filters.network.http_connection_manager',
-                  typed_config: {
-                    '@type': HCM,
-                    stat_prefix: 'mcp',
-                    use_remote_address: true,
-                    stream_idle_timeout: '0s',
-                    ...(options.rdsFile === undefined
-                      ? { route_config: routeConfig }
-                      : {
-                          rds: {
-                            route_config_name: 'live',
-                            config_source: {
-                              path_config_source: { path: options.rdsFile },
-                              resource_api_version: 'V3',
-                            },
-                          },
-                        }),
-                    http_filters: filters,
-                  },
-                },
-              ],
-            },
-          ],
-        },
-      ],
+      listeners: [{ port: ports.listen }, ...(options.listeners ?? [])].map(listener),
       clusters: [
         cluster('identity_grpc', ports.grpc, {
           connect_timeout: '1s',

@@ -17,6 +17,8 @@ export interface Call {
   readonly limitMs?: number;
   /** Path and query exactly as they go over the wire; default those of the URL. */
   readonly target?: string;
+  /** Where the call comes from: any of 127.0.0.0/8 on Linux. */
+  readonly localAddress?: string;
 }
 
 /** One HTTP/1.1 request with full control over the header lines. */
@@ -38,6 +40,7 @@ export function send(url: string, call: Call = {}): Promise<Answer> {
         headers: lines as never,
         agent: false,
         setHost: false,
+        ...(call.localAddress === undefined ? {} : { localAddress: call.localAddress }),
       },
       (response) => {
         const chunks: Buffer[] = [];

@@ -42,6 +42,8 @@ export interface Stack {
   readonly services: Child[];
   readonly envoy: Child;
   readonly folder: string;
+  /** Ports of the further `listeners`, in their order. */
+  readonly extraPorts: readonly number[];
   /** Audit lines so far, of every replica. */
   audit(): AuditLine[];
   /** The audit line of that request id, as soon as it is there. */
@@ -63,17 +65,24 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), 'emi-test-'));
   const backend = await startBackend();
   const replicas = options.replicas ?? 1;
-  const [listen, admin, ...rest] = (await freePorts(2 + replicas * 3)) as [number, number, ...number[]];
+  const { listeners = [] } = options;
+  const ports = await freePorts(2 + replicas * 3 + listeners.length);
+  const [listen, admin, ...rest] = ports as [number, number, ...number[]];
+  const extraPorts = rest.slice(replicas * 3);
   const origin = `http://127.0.0.1:${listen}`;
   const grpc = rest.slice(0, replicas);
   const http = rest.slice(replicas, 2 * replicas);
-  const serviceAdmin = rest.slice(2 * replicas);
+  const serviceAdmin = rest.slice(2 * replicas, 3 * replicas);
 
   const envoyFile = join(folder, 'envoy.json');
   const config = envoyConfig(
     { listen, admin, backend: backend.port, grpc, http: http[0] as number },
     options.routes(origin),
-    options.rds ? { ...options, rdsFile: join(folder, 'routes.json') } : options,
+    {
+      ...options,
+      ...(options.rds ? { rdsFile: join(folder, 'routes.json') } : {}),
+      listeners: listeners.map((listener, i) => ({ ...listener, port: extraPorts[i] as number })),
+    },
   );
   writeFileSync(envoyFile, JSON.stringify(config, null, 1));
 
@@ -137,6 +146,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     services.flatMap((service) => service.stdout.split('\n').slice(0, -1)).map((line) => JSON.parse(line) as AuditLine);
   return {
     origin,
+    extraPorts,
     adminUrl: `http://127.0.0.1:${serviceAdmin[0]}`,
     envoyAdmin: `http://127.0.0.1:${admin}`,
     backend,
