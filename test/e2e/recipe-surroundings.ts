@@ -7,10 +7,10 @@ import { startSts } from '../support/sts-server.ts';
 /** Recipes that need more servers than issuers and a backend: those, and what the comments promise. */
 export interface Surroundings {
   /** Puts the servers of the test into a file of the recipe. */
-  edit(text: string): string;
+  readonly edit: (text: string) => string;
   readonly env: NodeJS.ProcessEnv;
-  requests(recipe: Recipe): Promise<void>;
-  stop(): Promise<void>;
+  readonly requests: (recipe: Recipe) => Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export const SURROUNDINGS: Record<string, () => Promise<Surroundings>> = {

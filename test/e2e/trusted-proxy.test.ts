@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -132,12 +134,11 @@ describe('headers of a proxy, by who has sent them', () => {
         headers: { 'content-type': 'application/json', ...Object.fromEntries(pairs([...USER, ...headers])) },
         agent: false as const,
       };
-      return new Promise<{ status: number; body: string }>((resolve, reject) => {
-        const outgoing = request(options, (response) =>
-          text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject),
-        );
-        outgoing.on('error', reject).end(JSON.stringify(toolCall('x')));
-      });
+      const outgoing = request(options);
+      const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+      outgoing.end(JSON.stringify(toolCall('x')));
+      const [response] = await answered;
+      return { status: response.statusCode ?? 0, body: await text(response) };
     };
     const good = await over(certificates.client, []);
     assert.equal(good.status, 200, good.body);

@@ -28,7 +28,7 @@ export function readRecipePage(page: string): RecipePage {
 }
 
 /** Values for all that a configuration takes from the environment: any will do, as long as it is a key where it has to be. */
-export function envOf(config: unknown): Record<string, string> {
+function envOf(config: unknown): Record<string, string> {
   const names = [...JSON.stringify(config).matchAll(/\{"env":"(\w+)"\}/g)].map(([, name = '']) => name);
   return Object.fromEntries(names.map((name) => [name, Buffer.alloc(32, 9).toString('base64')]));
 }

@@ -123,17 +123,13 @@ test('whatever is presented costs one look-up of something that nobody can steer
   const right = 'new-key';
   // Right, wrong at the first and at the last character, of another length.
   const presented = [right, `X${right.slice(1)}`, `${right.slice(0, -1)}X`, 'a', 'b'.repeat(2_000)];
-  const looked: string[] = [];
-  const { get } = Map.prototype;
-  t.mock.method(Map.prototype, 'get', function (this: Map<unknown, unknown>, key: unknown) {
-    // Names of keys are 32 bytes in base64.
-    if (typeof key === 'string' && /^[\w+/]{43}=$/.test(key)) looked.push(key);
-    return get.call(this, key);
-  });
+  const { mock } = t.mock.method(Map.prototype, 'get');
   const namesIn = ({ present }: typeof small) => {
-    looked.length = 0;
+    mock.resetCalls();
     for (const key of presented) present(key);
-    return [...looked];
+    const asked = mock.calls.map(({ arguments: [key] }): unknown => key);
+    // Names of keys are 32 bytes in base64.
+    return asked.filter((key): key is string => typeof key === 'string' && /^[\w+/]{43}=$/.test(key));
   };
   const [first, again, other] = [namesIn(small), namesIn(small), namesIn(large)];
   assert.deepEqual([first.length, other.length], [presented.length, presented.length]);
@@ -147,7 +143,7 @@ test('whatever is presented costs one look-up of something that nobody can steer
     assert.ok(!hashes.includes(first[i] ?? ''), 'not of the hash, which a caller can choose');
     assert.notEqual(first[i], other[i], 'under a key that each method draws for itself');
   }
-  const shared = [...(first[0] as string)].filter((letter, i) => letter === first[1]?.[i]).length;
+  const shared = (first[0] ?? '').split('').filter((letter, i) => letter === first[1]?.[i]).length;
   assert.ok(shared < 20, 'keys that are nearly the same have names that are not');
 });
 
