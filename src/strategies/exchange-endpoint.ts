@@ -37,6 +37,7 @@ export class ExchangeEndpoint {
   readonly name: string;
   /** What tells this endpoint from others in cache keys. */
   readonly identity: string;
+  readonly #audiences: ReadonlyMap<string, string>;
   readonly #server: AuthorizationServer;
   readonly #oauth: OAuthClient;
   readonly #clock: Tools['clock'];
@@ -53,6 +54,7 @@ export class ExchangeEndpoint {
   constructor(name: string, config: TokenExchangeClientConfig, { clock }: Tools, egress: Egress) {
     const { tokenEndpoint, clientId } = config;
     this.name = name;
+    this.#audiences = new Map(Object.entries(config.audiences));
     this.identity = JSON.stringify([name, tokenEndpoint, clientId]);
     // RFC 7523 3: the token endpoint may be the audience of a client assertion; its issuer is not known.
     this.#server = { issuer: tokenEndpoint, token_endpoint: tokenEndpoint };
@@ -64,6 +66,11 @@ export class ExchangeEndpoint {
     } catch (error) {
       throw new Error(`tokenExchanges.${name}: ${(error as Error).message}`, { cause: error });
     }
+  }
+
+  /** What the server knows an audience of the route by. */
+  audienceOf(name: string | undefined): string | undefined {
+    return name === undefined ? undefined : (this.#audiences.get(name) ?? name);
   }
 
   /** RFC 8693 2.1. @param parameters without those that say who we are */

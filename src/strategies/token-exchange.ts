@@ -89,16 +89,10 @@ export function createTokenExchange(
   refresher: Refresher | undefined,
   { clock }: Tools,
 ): OutgoingStrategy {
-  const {
-    exchange,
-    subjectProviderName,
-    audience,
-    resource = [],
-    scopes = [],
-    requestedTokenType,
-  } = policy.tokenExchange;
+  const { exchange, subjectProviderName, resource = [], scopes = [], requestedTokenType } = policy.tokenExchange;
   const { subjectTokenType = ACCESS_TOKEN, actor } = policy.tokenExchange;
   const { endpoint, report } = exchanges.get(exchange);
+  const audience = endpoint.audienceOf(policy.tokenExchange.audience);
   const { cache } = exchanges;
   const findSubject =
     subjectProviderName === undefined ? incomingToken(clock) : upstreamToken(subjectProviderName, 'forward', refresher);

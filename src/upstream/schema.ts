@@ -56,7 +56,14 @@ export type UpstreamProviderConfig = z.output<typeof upstreamProviderSchema>;
 
 /** An RFC 8693 endpoint. */
 export const tokenExchangeClientSchema = z
-  .strictObject({ tokenEndpoint: endpointUrl().describe('Where tokens are exchanged'), ...client })
+  .strictObject({
+    tokenEndpoint: endpointUrl().describe('Where tokens are exchanged'),
+    audiences: z
+      .record(entryName(), z.string().min(1))
+      .default({})
+      .describe('What is sent for an `audience` of that name; for URLs, which route metadata may not hold (V-13)'),
+    ...client,
+  })
   .superRefine(checkClient);
 export type TokenExchangeClientConfig = z.output<typeof tokenExchangeClientSchema>;
 

@@ -187,7 +187,7 @@ export const policyMutations: readonly Mutation[] = [
     name: 'a URL in the metadata',
     code: 'V-13',
     says: /URL/,
-    envoy: (e) => (e.policy('claims').headerForward.plaintext = { 'X-Callback': 'https://hr.example.com/token' }),
+    envoy: (e) => (e.policy('hr').outgoingAuth.tokenExchange.audience = 'https://hr.example.com/token'),
   },
   {
     name: 'a password in a URL',

@@ -5,13 +5,10 @@ import { error, type Rule } from '../rule.ts';
 const URL_START = /^\s*[a-z][a-z0-9+.-]*:\/\//i;
 const USER_INFO = /[a-z][a-z0-9+.-]*:\/\/[^/?#\s]*@/i;
 
-/**
- * Texts that may be URLs: identifiers that are only compared, never called. RFC 8693 leaves the form of an audience to
- * the server: Okta's and Auth0's are URLs, and so is a token type of one's own.
- */
+/** Texts that may be URLs: identifiers that are only compared, never called. */
 const IDENTIFIERS = [
   /^resource$/,
-  /^outgoingAuth\.tokenExchange\.(resource(\.\d+)?|audience|subjectTokenType|requestedTokenType)$/,
+  /^outgoingAuth\.tokenExchange\.resource(\.\d+)?$/,
   /(^|\.)scopes\.\d+$/,
   /^outgoingAuth\.awsSts\.(sessionNameClaim|roleMappings\.\d+\.(claim|value))$/,
 ];
@@ -37,8 +34,8 @@ export const urls: Rule = (_policy, _world, raw) => {
         error(
           'V-13',
           path,
-          'is a URL; only `resource`, and names that `tokenExchange` sends, may be one',
-          'configure endpoints in the config file and name them here',
+          'is a URL; only `resource` and `tokenExchange.resource` may be one',
+          'configure endpoints in the config file and name them here; an audience that is a URL gets a name in `audiences` of the exchange',
         ),
       );
     }

@@ -50,6 +50,13 @@ describe('token_exchange', () => {
   const lastParams = () => Object.fromEntries(endpoint.calls.at(-1)!.params);
 
   describe('the request', () => {
+    it('sends what the configuration lists for the audience of that name, and expects that in the answer', async () => {
+      const url = 'https://hr.example.com/api';
+      endpoint.answer = () => issued(jwtWith({ aud: url, exp: 4_000_000_000 }));
+      assert.equal((await get(strategy({ audience: 'hr-url' }), userWith('alice'))).kind, 'write');
+      assert.equal(lastParams()['audience'], url);
+    });
+
     it('asks as RFC 8693 says, as the client of the configuration', async () => {
       const block = {
         audience: 'hr',
@@ -524,7 +531,12 @@ function oauth(error: string, status = 400): Scripted {
 }
 
 function config(tokenEndpoint: string): TokenExchangeClientConfig {
-  const parsed = tokenExchangeClientSchema.parse({ tokenEndpoint, clientId: 'gateway', clientSecret: 's3cret' });
+  const parsed = tokenExchangeClientSchema.parse({
+    tokenEndpoint,
+    clientId: 'gateway',
+    clientSecret: 's3cret',
+    audiences: { 'hr-url': 'https://hr.example.com/api' },
+  });
   (parsed.clientSecret as SecretRef).read('s3cret');
   return parsed;
 }
