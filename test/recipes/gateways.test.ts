@@ -87,7 +87,10 @@ for (const name of ['envoy-gateway']) {
       for (const route of ['github', 'notes']) {
         const refused = await rpc(`${at}/${route}/mcp`, toolCall('x'));
         assert.equal(refused.status, 401);
-        assert.match(refused.headers['www-authenticate'] ?? '', /resource_metadata="https:\/\/mcp\.example\.com\/\.well/);
+        assert.match(
+          refused.headers['www-authenticate'] ?? '',
+          /resource_metadata="https:\/\/mcp\.example\.com\/\.well/,
+        );
       }
       assert.equal(backend.seen.length, 0);
     });

@@ -45,7 +45,10 @@ test('every manifest can be read, and says what it is', () => {
 describe('the configurations in the ConfigMaps', () => {
   test('shared mode', async () => {
     const { file } = sidecarFile(folder, 'deploy/kubernetes/shared/sidecar.yaml');
-    assert.deepEqual(await checkFiles(file), { code: 0, printed: 'no problems found; no Envoy configuration was checked\n' });
+    assert.deepEqual(await checkFiles(file), {
+      code: 0,
+      printed: 'no problems found; no Envoy configuration was checked\n',
+    });
   });
 
   test('sidecar mode, with its Envoy', async () => {
@@ -75,7 +78,11 @@ describe('the configurations in the ConfigMaps', () => {
 
 describe('ports and probes', () => {
   const served = (mode: string, listener: string) =>
-    Number(parse(read(`deploy/kubernetes/${mode}/sidecar.yaml`)).server[listener].split(':').at(-1));
+    Number(
+      parse(read(`deploy/kubernetes/${mode}/sidecar.yaml`))
+        .server[listener].split(':')
+        .at(-1),
+    );
 
   test('ports are those the service listens at', () => {
     assert.deepEqual(portsOf(identity), { admin: served('sidecar', 'admin') });
@@ -180,7 +187,9 @@ describe('kustomize', () => {
 
   for (const name of ['kubernetes/shared', 'kubernetes/sidecar', 'envoy-gateway', 'istio']) {
     test(name, { skip: there ? false : 'kubectl is not on the PATH' }, () => {
-      const objects: Loose[] = parseAllDocuments(kubectl('kustomize', join(ROOT, 'deploy', name))).map((one) => one.toJS());
+      const objects: Loose[] = parseAllDocuments(kubectl('kustomize', join(ROOT, 'deploy', name))).map((one) =>
+        one.toJS(),
+      );
       const only = (kind: string) => objects.find((object) => object.kind === kind);
       const { template, selector } = only('Deployment').spec;
       assert.partialDeepStrictEqual(template.metadata.labels, selector.matchLabels);
@@ -190,10 +199,17 @@ describe('kustomize', () => {
       }
       const map = template.spec.volumes.find((volume: Loose) => volume.name === 'config').configMap.name;
       const files = objects.find((object) => object.kind === 'ConfigMap' && object.metadata.name === map).data;
-      assert.deepEqual(Object.keys(files).sort(), name === 'kubernetes/shared' ? ['sidecar.yaml'] : ['envoy.yaml', 'sidecar.yaml']);
+      assert.deepEqual(
+        Object.keys(files).sort(),
+        name === 'kubernetes/shared' ? ['sidecar.yaml'] : ['envoy.yaml', 'sidecar.yaml'],
+      );
       const inits = template.spec.initContainers ?? [];
       if (name !== 'kubernetes/sidecar') assert.deepEqual(inits, []);
-      else assert.deepEqual(inits.map((one: Loose) => [one.name, one.restartPolicy]), [['identity', 'Always']]);
+      else
+        assert.deepEqual(
+          inits.map((one: Loose) => [one.name, one.restartPolicy]),
+          [['identity', 'Always']],
+        );
     });
   }
 });

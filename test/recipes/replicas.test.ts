@@ -23,7 +23,9 @@ test('what `setup-replicas` writes: the same configuration on other ports, and b
   const setup = new Child('setup', process.execPath, [join(ROOT, 'deploy/replicas/setup.ts'), config]);
   assert.equal(await setup.exited, 0, setup.stderr);
 
-  const [first, second] = ['sidecar.yaml', 'sidecar-2.yaml'].map((name) => parse(readFileSync(join(config, name), 'utf8')));
+  const [first, second] = ['sidecar.yaml', 'sidecar-2.yaml'].map((name) =>
+    parse(readFileSync(join(config, name), 'utf8')),
+  );
   const listeners = { grpc: '127.0.0.1:9291', http: '127.0.0.1:9292', admin: '127.0.0.1:9293' };
   assert.deepEqual(second, { ...first, server: listeners });
 

@@ -16,7 +16,11 @@ export interface SidecarFile {
  * Copies `source` into `folder`, with new keys for `/keys` and certificates for `/tls`.
  * @param edit what the test changes in the text, such as ports
  */
-export function sidecarFile(folder: string, source: string, edit: (text: string) => string = (text) => text): SidecarFile {
+export function sidecarFile(
+  folder: string,
+  source: string,
+  edit: (text: string) => string = (text) => text,
+): SidecarFile {
   const [keys, tls] = [join(folder, 'keys'), join(folder, 'tls')];
   for (const made of [keys, tls]) mkdirSync(made, { recursive: true });
   for (const key of ['vault', 'session']) writeFileSync(join(keys, key), randomBytes(32).toString('base64'));

@@ -23,13 +23,19 @@ test('the configuration is valid', async () => {
       .replaceAll('/run/credentials/envoy-mcp-identity.service/', `${folder}/keys/`)
       .replace('envoy:\n  bootstrap: /etc/envoy/envoy.yaml\n', ''),
   );
-  assert.deepEqual(await checkFiles(file), { code: 0, printed: 'no problems found; no Envoy configuration was checked\n' });
+  assert.deepEqual(await checkFiles(file), {
+    code: 0,
+    printed: 'no problems found; no Envoy configuration was checked\n',
+  });
 });
 
 test('secrets, sockets and the database are where the unit puts them', () => {
   const name = 'envoy-mcp-identity';
   const wanted = sidecar.match(/(?<=\/run\/credentials\/envoy-mcp-identity\.service\/)\w+/g);
-  assert.deepEqual(wanted, all('LoadCredential').map((line) => line.split(':')[0]));
+  assert.deepEqual(
+    wanted,
+    all('LoadCredential').map((line) => line.split(':')[0]),
+  );
   const { server, vault, envoy } = parse(sidecar);
   assert.deepEqual([all('RuntimeDirectory'), all('StateDirectory')], [[name], [name]]);
   for (const socket of [server.grpc, server.http]) assert.match(socket, new RegExp(`^unix:/run/${name}/`));

@@ -17,7 +17,9 @@ test('two builds are the same, byte for byte', () => {
   assert.equal(tsc, 'tsc');
   const [first, second] = ['a', 'b'].map((name) => {
     const out = join(folder, name);
-    execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...args, '--outDir', out], { cwd: ROOT });
+    execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...args, '--outDir', out], {
+      cwd: ROOT,
+    });
     return digests(out);
   });
   assert.ok(first && first.size > 300);
@@ -27,11 +29,15 @@ test('two builds are the same, byte for byte', () => {
 function digests(at: string): Map<string, string> {
   const files = readdirSync(at, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const paths = files.map((entry) => join(entry.parentPath, entry.name)).sort();
-  return new Map(paths.map((path) => [path.slice(at.length), createHash('sha256').update(readFileSync(path)).digest('hex')]));
+  return new Map(
+    paths.map((path) => [path.slice(at.length), createHash('sha256').update(readFileSync(path)).digest('hex')]),
+  );
 }
 
 test('Dockerfile: what the last stage copies was given a time by the stage before', () => {
-  const stages = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').split(/^FROM /m).slice(1);
+  const stages = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
+    .split(/^FROM /m)
+    .slice(1);
   const [service] = stages.slice(-1) as [string];
   const copies = service.split('\n').filter((line) => line.startsWith('COPY '));
   assert.ok(copies.length > 0);

@@ -20,12 +20,24 @@ let packed: string[];
 before(() => {
   const copy = join(folder, 'copy');
   mkdirSync(copy);
-  for (const name of ['package.json', 'package-lock.json', 'README.md', 'LICENSE', 'proto', 'envoy', 'src', 'tsconfig.json', 'tsconfig.build.json'])
+  for (const name of [
+    'package.json',
+    'package-lock.json',
+    'README.md',
+    'LICENSE',
+    'proto',
+    'envoy',
+    'src',
+    'tsconfig.json',
+    'tsconfig.build.json',
+  ])
     cpSync(join(ROOT, name), join(copy, name), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
   execFileSync(process.execPath, [TSC, '-p', join(copy, 'tsconfig.build.json')]);
   const args = ['pack', '--json', '--ignore-scripts', '--offline', '--pack-destination', folder];
-  const [{ filename, files }]: Loose = JSON.parse(execFileSync('npm', args, { cwd: copy, encoding: 'utf8', stdio: 'pipe' }));
+  const [{ filename, files }]: Loose = JSON.parse(
+    execFileSync('npm', args, { cwd: copy, encoding: 'utf8', stdio: 'pipe' }),
+  );
   packed = files.map(({ path }: Loose) => path);
   mkdirSync(home, { recursive: true });
   execFileSync('tar', ['-xzf', join(folder, filename), '-C', home, '--strip-components=1']);
@@ -43,13 +55,29 @@ const bin = (...args: string[]) => new Child('bin', process.execPath, [join(home
 
 describe('what is in it', () => {
   test('the program, its protocol files, configurations to copy; no tests, no sources, no maps to them', () => {
-    const kinds = new Set(packed.map((path) => (path.includes('/') ? `${path.split('/')[0]}/*.${path.split('.').slice(1).join('.')}` : path)));
-    const wanted = ['LICENSE', 'README.md', 'package.json', 'dist/*.js', 'dist/*.d.ts', 'envoy/*.yaml', 'envoy/*.sidecar.yaml'];
+    const kinds = new Set(
+      packed.map((path) =>
+        path.includes('/') ? `${path.split('/')[0]}/*.${path.split('.').slice(1).join('.')}` : path,
+      ),
+    );
+    const wanted = [
+      'LICENSE',
+      'README.md',
+      'package.json',
+      'dist/*.js',
+      'dist/*.d.ts',
+      'envoy/*.yaml',
+      'envoy/*.sidecar.yaml',
+    ];
     for (const kind of kinds) assert.ok(wanted.includes(kind) || kind.startsWith('proto/'), kind);
     const types = packed.filter((path) => path.endsWith('.d.ts') && !path.startsWith('dist/verify/'));
     assert.deepEqual(types, [], 'types of what cannot be imported');
-    const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-    const built = packed.filter((path) => path.endsWith('.js')).map((path) => relative('dist', path).replace(/\.js$/, '.ts'));
+    const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.ts'),
+    );
+    const built = packed
+      .filter((path) => path.endsWith('.js'))
+      .map((path) => relative('dist', path).replace(/\.js$/, '.ts'));
     assert.deepEqual(built.sort(), sources.sort());
   });
 });
@@ -79,7 +107,8 @@ describe('installed without development packages and without running install scr
   });
 
   test("import from 'envoy-mcp-identity/verify'", async () => {
-    const use = "const { createVerifier } = await import('envoy-mcp-identity/verify'); console.log(typeof createVerifier);";
+    const use =
+      "const { createVerifier } = await import('envoy-mcp-identity/verify'); console.log(typeof createVerifier);";
     writeFileSync(join(folder, 'use.mjs'), use);
     const child = new Child('use', process.execPath, [join(folder, 'use.mjs')]);
     assert.equal(await child.exited, 0, child.stderr);

@@ -65,7 +65,9 @@ test('who needs whom: everything listed is needed by something listed', async ()
   const edges = dependencies.flatMap(({ dependsOn }: Loose) => dependsOn);
   assert.deepEqual(new Set(edges), refs);
   const own = dependencies.find(({ ref }: Loose) => ref === metadata.component['bom-ref']).dependsOn;
-  const direct = Object.entries(project.dependencies).map(([name, version]) => `pkg:npm/${name.replace('@', '%40')}@${version}`);
+  const direct = Object.entries<string>(project.dependencies).map(
+    ([name, version]) => `pkg:npm/${name.replace('@', '%40')}@${version}`,
+  );
   assert.deepEqual(own, direct.sort());
 });
 
