@@ -1,12 +1,14 @@
 // Envoy Gateway and Istio: what they make of our manifests (`rendered.yaml`, a /config_dump) passes `check`, and an
 // Envoy that runs its filters and routes does what the recipes say. test/optional/gateways.test.ts renders it anew.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { parse } from 'yaml';
 import { type Backend, startBackend } from '../support/backend.ts';
 import { Child } from '../support/child.ts';
+import type { Loose } from '../support/good-pair.ts';
 import { rpc, send, toolCall } from '../support/http.ts';
 import { type FakeIssuer, startIssuer } from '../support/issuer.ts';
 import { freePorts } from '../support/ports.ts';
@@ -17,7 +19,7 @@ import { checkFiles, sidecarFile } from './sidecar-file.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const ORIGIN = 'https://mcp.example.com';
 
-for (const name of ['envoy-gateway']) {
+for (const name of ['envoy-gateway', 'istio']) {
   describe(name, () => {
     const folder = mkdtempSync(join(tmpdir(), `${name}-`));
     const rendered = join(ROOT, 'deploy', name, 'rendered.yaml');
@@ -25,11 +27,13 @@ for (const name of ['envoy-gateway']) {
     let issuer: FakeIssuer;
     let backend: Backend;
     let at: string;
+    let envoyAdmin: string;
 
     before(async () => {
       [issuer, backend] = await Promise.all([startIssuer(), startBackend()]);
       const [listen, admin, grpc, http, own] = (await freePorts(5)) as [number, number, number, number, number];
       at = `http://127.0.0.1:${listen}`;
+      envoyAdmin = `http://127.0.0.1:${admin}`;
       copyFileSync(rendered, join(folder, 'envoy.yaml')); // the ConfigMap has it under this name
       const { file, certificates } = sidecarFile(folder, `deploy/${name}/sidecar.yaml`, (text) =>
         text
@@ -69,15 +73,24 @@ for (const name of ['envoy-gateway']) {
 
     test('a route without a policy is one that `check` complains about', async () => {
       const dump = readRendered(name);
-      const table = dump.configs.find((config: { '@type': string }) => config['@type'].includes('RoutesConfigDump'));
-      const routes = table.dynamic_route_configs.flatMap((one: any) => one.route_config.virtual_hosts[0].routes);
-      const notes = routes.find((route: any) => route.match.path === '/notes/mcp');
+      const table = dump.configs.find((config: Loose) => config['@type'].includes('RoutesConfigDump'));
+      const routes = table.dynamic_route_configs.flatMap((one: Loose) => one.route_config.virtual_hosts[0].routes);
+      const notes = routes.find((route: Loose) => route.match.path === '/notes/mcp');
       delete notes.metadata.filter_metadata['mcp.identity'];
       const changed = join(folder, 'changed.json');
       writeFileSync(changed, JSON.stringify(dump));
       const { code, printed } = await checkFiles(join(folder, 'sidecar.yaml'), changed);
       assert.match(printed, /^error V-20 .*\n.*goes through ext_authz, but has no `mcp\.identity` metadata/);
       assert.equal(code, 1);
+    });
+
+    test('the service answers the health checks, so that a replica that leaves is noticed', async () => {
+      const flags = async () =>
+        /^.*(?:extauth|\|9191\|).*::health_flags::(.*)$/m.exec((await send(`${envoyAdmin}/clusters`)).body);
+      const deadline = Date.now() + 10_000;
+      while ((await flags())?.[1] !== 'healthy' && Date.now() < deadline)
+        await new Promise((done) => setTimeout(done, 50));
+      assert.equal((await flags())?.[1], 'healthy');
     });
 
     test('metadata documents need no token; everything else is refused without one', async () => {
@@ -109,10 +122,9 @@ for (const name of ['envoy-gateway']) {
     });
 
     test('bodies and sessions: ext_proc carries out what ext_authz has decided', async () => {
-      backend.respond = (seen, response) => {
+      backend.respond = (_seen, response) => {
         response.setHeader('mcp-session-id', 'backends-own');
-        response.setHeader('content-type', 'application/json').end(`{"jsonrpc":"2.0","id":1,"result":{}}`);
-        void seen;
+        response.setHeader('content-type', 'application/json').end('{"jsonrpc":"2.0","id":1,"result":{}}');
       };
       const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25' } };
       const opened = await rpc(`${at}/notes/mcp`, initialize, await bearer('notes', { email: 'alice@example.com' }));
@@ -129,3 +141,26 @@ for (const name of ['envoy-gateway']) {
     });
   });
 }
+
+test("Istio's `action: CUSTOM` will not do, and `check` says why", async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'custom-'));
+  try {
+    const { file } = sidecarFile(folder, 'deploy/istio/sidecar.yaml');
+    const dump = readRendered('istio');
+    const listeners = dump.configs.find((config: Loose) => config['@type'].endsWith('.ListenersConfigDump'));
+    const [{ filters }] = listeners.dynamic_listeners[0].active_state.listener.filter_chains;
+    const own = filters.at(-1).typed_config.http_filters.find(({ name }: Loose) => name === 'mcp.identity.ext_authz');
+    own.typed_config = parse(readFileSync(join(import.meta.dirname, 'istio-custom-action.yaml'), 'utf8'));
+    writeFileSync(join(folder, 'envoy.yaml'), JSON.stringify(dump));
+    const { code, printed } = await checkFiles(file);
+    assert.equal(code, 1);
+    const page = readFileSync(join(ROOT, 'docs/recipes/istio.md'), 'utf8');
+    const documented = [...page.matchAll(/^\| \[(V-\d\d)\]/gm)].map(([, found]) => found);
+    const found = [...printed.matchAll(/^error (V-\d\d)/gm)].map(([, one]) => one);
+    assert.deepEqual(found, documented);
+    for (const setting of ['route_metadata_context_namespaces', 'encode_raw_headers', 'filter_enabled_metadata'])
+      assert.ok(printed.includes(setting) && page.includes(setting), setting);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
