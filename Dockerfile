@@ -2,13 +2,9 @@
 #   docker build -t envoy-mcp-identity .
 #   docker build -t envoy-mcp-identity-demo --target demo .
 # To pin the base by digest: --build-arg NODE_IMAGE=node:24-bookworm-slim@sha256:…
+# The same base and the same commit give the same layers of ours: nothing below depends on when or where it is built.
+# --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)  gives files, and the image itself, the time of the commit.
 ARG NODE_IMAGE=node:24-bookworm-slim
-
-FROM ${NODE_IMAGE} AS dependencies
-WORKDIR /app
-COPY package.json package-lock.json ./
-# Exactly what the lock file says, its hashes checked; no package runs code while it is installed.
-RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
@@ -29,14 +25,23 @@ RUN install -d -o node -g node /config /keys
 USER node
 ENTRYPOINT ["node"]
 
-FROM ${NODE_IMAGE} AS service
-ENV NODE_ENV=production
+FROM ${NODE_IMAGE} AS application
 WORKDIR /app
-COPY --from=dependencies /app/node_modules node_modules
-COPY --from=build /app/dist dist
-COPY package.json LICENSE ./
+COPY package.json package-lock.json ./
+# Exactly what the lock file says, its hashes checked; no package runs code while it is installed.
+RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund && rm node_modules/.package-lock.json package-lock.json
+COPY LICENSE ./
 COPY proto proto
 COPY deploy/healthcheck.mjs deploy/healthcheck.mjs
+COPY --from=build /app/dist dist
+ARG SOURCE_DATE_EPOCH=0
+RUN chmod -R u=rwX,go=rX . && find . -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+
+FROM ${NODE_IMAGE} AS service
+ENV NODE_ENV=production
+# One layer, before anything else touches /app: its time would be that of the build.
+COPY --from=application /app /app
+WORKDIR /app
 # uid 1000. The service writes nothing below /app: the root file system may be read-only.
 USER node
 # HEALTH_URL: where `server.admin` listens, when not at its default.

@@ -132,8 +132,8 @@ describe('Dockerfile', () => {
     const service = stage('service');
     assert.equal(service.at(0), 'FROM ${NODE_IMAGE} AS service');
     assert.ok(service.includes('USER node'));
-    assert.ok(service.some((line) => line.includes('--from=dependencies')));
-    assert.ok(stage('dependencies').some((line) => line.includes('--omit=dev')));
+    assert.ok(service.some((line) => line.includes('--from=application')));
+    assert.ok(stage('application').some((line) => line.includes('--omit=dev')));
     assert.ok(!service.some((line) => line.startsWith('RUN')));
     for (const word of ['ENTRYPOINT', 'CMD', 'HEALTHCHECK']) {
       const line = service.find((text) => text.startsWith(word));
