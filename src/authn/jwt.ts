@@ -30,7 +30,7 @@ export function createJwt(
   egress: Egress,
   verified: VerifiedTokens,
 ): IncomingMethod {
-  const { clock, metrics } = tools;
+  const { clock, metrics, observe } = tools;
   const { issuer } = config;
   const algorithms: ReadonlySet<string> = new Set(config.algorithms);
   const types = new Set(config.tokenTypes.map(tokenType));
@@ -48,35 +48,44 @@ export function createJwt(
     known.generation === keys.generation &&
     judgeTime(known.validity, clock.nowMs()) === undefined;
 
+  const seen = <T extends object | undefined>(check: string, finding: T): T => {
+    observe?.({ check, method: name, refusal: finding && isRefusal(finding) ? finding : undefined });
+    return finding;
+  };
+
   /** The judgement about a token of this issuer. What costs least comes first; nothing is believed before the signature. */
   const judge = async (
     token: string,
     { header, payload }: CompactJws,
     signal: AbortSignal,
   ): Promise<VerifiedToken | Refusal> => {
-    const signature = judgeHeader(header, algorithms, types);
+    const signature = seen('algorithm and type', judgeHeader(header, algorithms, types));
     if (isRefusal(signature)) return signature;
     const validity = readValidity(payload, config.clockSkew);
-    if (isRefusal(validity)) return validity;
-    const early = judgeTime(validity, clock.nowMs());
+    if (isRefusal(validity)) return seen('time', validity);
+    const early = seen('time', judgeTime(validity, clock.nowMs()));
     if (early) return early;
 
     const answer = await keys.resolve(signature.alg, signature.kid, signal);
-    if (answer.kind === 'refused') return answer.refusal;
+    if (answer.kind === 'refused') return seen('signature', answer.refusal);
     const fault = await signatureFault(answer.keys, token, signature.alg);
-    if (fault) return refuse(fault);
+    if (fault) return seen('signature', refuse(fault));
+    seen('signature', undefined);
 
-    const bound = readBoundKey(payload['cnf'], config.dpop);
+    const bound = seen('key binding', readBoundKey(payload['cnf'], config.dpop));
     if (isRefusal(bound)) return bound;
-    const lacking = judgeRequired(payload, config.requiredClaims);
+    const lacking = seen('required claims', judgeRequired(payload, config.requiredClaims));
     if (lacking) return lacking;
-    const user = userFromClaims(payload, config, {
-      authMethod: 'jwt',
-      methodName: name,
-      token,
-      expiresAt: payload['exp'] as number,
-      boundTo: bound.thumbprint,
-    });
+    const user = seen(
+      'subject',
+      userFromClaims(payload, config, {
+        authMethod: 'jwt',
+        methodName: name,
+        token,
+        expiresAt: payload['exp'] as number,
+        boundTo: bound.thumbprint,
+      }),
+    );
     if (isRefusal(user)) return user;
     const late = judgeTime(validity, clock.nowMs()); // keys may have been waited for
     if (late) return late;

@@ -49,6 +49,7 @@ export function auditIdentity(
     issuer: user?.issuer ?? null,
     subject: user?.subject ?? null,
     auth_method: user?.authMethod ?? (identity ? 'anonymous' : null),
+    incoming_auth: user?.methodName ?? null,
     acting_as: user?.delegationChain[0] ?? null,
     delegation_chain: user && user.delegationChain.length > 0 ? user.delegationChain : null,
     backend: route?.policy.backend ?? null,

@@ -50,6 +50,10 @@ type Outgoing = Pick<Extract<StrategyOutcome, { kind: 'write' }>, 'headers' | 'c
 export function createDecider(parts: DeciderParts): Decide {
   const { audit, tools } = parts;
   const { finish, deny } = createEndings(audit, tools);
+  const seen = (check: string, refusal: Refusal | undefined, note?: string): Refusal | undefined => {
+    tools.observe?.({ check, refusal, ...(note !== undefined && { note }) });
+    return refusal;
+  };
 
   /** The one place that lets a request pass. */
   const allow = (course: Course, route: Route, identity: Identity, outgoing: Outgoing): Decision => {
@@ -99,7 +103,11 @@ export function createDecider(parts: DeciderParts): Decide {
 
   /** What the strategy came back with. */
   const settle = (course: Course, route: Route, identity: Identity, outcome: StrategyOutcome): Decision => {
-    if (outcome.kind === 'refused') return deny(course, outcome.refusal);
+    if (outcome.kind === 'refused') {
+      seen('strategy', outcome.refusal);
+      return deny(course, outcome.refusal);
+    }
+    seen('strategy', undefined, outcome.kind === 'unconnected' ? 'no account is connected' : undefined);
     if (outcome.kind === 'write') return allow(course, route, identity, outcome);
     const { facts } = course;
     if (!course.message) {
@@ -116,19 +124,18 @@ export function createDecider(parts: DeciderParts): Decide {
 
   const judge = (course: Course, signal: AbortSignal): MaybePromise<Decision> => {
     const { facts } = course;
-    if (!facts.routeMetadata)
-      return deny(
-        course,
-        refuse('policy_missing', {
-          detail: 'the route has no mcp.identity metadata, or ext_authz does not forward it',
-        }),
-      );
-    if (audit.broken) return deny(course, refuse('audit_unavailable'));
-    const finding = parts.findRoute(facts.routeMetadata);
-    if (finding.kind === 'unusable') return deny(course, refuse(finding.reason, { detail: finding.detail }));
+    if (audit.broken && facts.routeMetadata) return deny(course, refuse('audit_unavailable'));
+    const finding = facts.routeMetadata ? parts.findRoute(facts.routeMetadata) : NO_POLICY;
+    if (finding.kind === 'unusable') {
+      const unusable = refuse(finding.reason, { detail: finding.detail });
+      seen('policy', unusable);
+      return deny(course, unusable);
+    }
+    seen('policy', undefined);
     const { route } = finding;
     course.route = route;
-    if (!originAllowed(facts, parts.allowedOrigins)) return deny(course, refuse('origin_denied'));
+    const stranger = seen('origin', originAllowed(facts, parts.allowedOrigins) ? undefined : refuse('origin_denied'));
+    if (stranger) return deny(course, stranger);
 
     return whenReady(route.authenticate(facts, signal), (outcome) => {
       course.session = readSession(facts, route.policy, parts.sessions);
@@ -142,9 +149,12 @@ export function createDecider(parts: DeciderParts): Decide {
       course.identity = identity;
 
       const refusal =
-        readBody(course, route) ??
-        (teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule)) ??
-        refuseSession(course.session, identity) ??
+        seen('body', readBody(course, route)) ??
+        seen(
+          'scopes and tool',
+          teardown ? undefined : authorize(identity, course.message, route.policy.scopes, route.toolRule),
+        ) ??
+        seen('session', refuseSession(course.session, identity)) ??
         refuseCapture(facts, route.policy, course.session);
       if (refusal) return deny(course, refusal);
       return whenReady(route.strategy.credential(identity, signal), (outgoing) =>
@@ -186,6 +196,12 @@ export function createDecider(parts: DeciderParts): Decide {
     unreadable: (reason: Reason, detail: string) => deny(beginCourse(NOTHING_READ), refuse(reason, { detail })),
   });
 }
+
+const NO_POLICY: RouteFinding = {
+  kind: 'unusable',
+  reason: 'policy_missing',
+  detail: 'the route has no mcp.identity metadata, or ext_authz does not forward it',
+};
 
 /** Identity headers of the route. A body that ext_proc is going to edit is signed there, over its final bytes. */
 function tellUser(facts: RequestFacts, route: Route, user: User, edits: HeaderEdits): void {
