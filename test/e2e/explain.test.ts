@@ -220,7 +220,7 @@ describe('explain says what the running service does', () => {
       reason: 'dpop_proof_missing',
     },
     {
-      what: 'no proof at all',
+      what: 'no proof that can be read',
       path: '/bound/mcp',
       headers: async () => [
         'authorization',
@@ -354,13 +354,9 @@ describe('explain says what the running service does', () => {
     it(`${what}: ${reason}`, async () => {
       const given = typeof headers === 'function' ? await headers() : headers;
       const text = typeof body === 'object' ? JSON.stringify(body) : body;
-      const all = [
-        ...given,
-        'x-request-id',
-        `r-${what.replaceAll(/\W/g, '-')}`,
-        ...(text === undefined ? [] : ['content-type', type]),
-      ];
+      const all = [...given, ...(text === undefined ? [] : ['content-type', type])];
       const verb = method ?? 'POST';
+      const event = byExtProc && reason !== 'ok' ? 'response' : 'decision';
       const lines = stack.audit().length;
       const real = await send(stack.origin + path, {
         method: verb,
@@ -371,7 +367,7 @@ describe('explain says what the running service does', () => {
         stack
           .audit()
           .slice(lines)
-          .find((entry) => entry.reason === reason),
+          .find((entry) => entry.reason === reason && entry.event === event),
       );
 
       const file = join(stack.folder, 'request.json');
