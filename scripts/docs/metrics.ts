@@ -97,7 +97,8 @@ export interface MetricInSource {
 export function metricsInSource(folder: string): MetricInSource[] {
   const found = new Map<string, MetricInSource>();
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
-    if (!file.endsWith('.ts')) continue;
+    // What helps people may name metrics and registers none.
+    if (!file.endsWith('.ts') || file === join('explain', 'refusal-help.ts')) continue;
     const text = readFileSync(join(folder, file), 'utf8');
     const named = text.match(/['"`]mcp_identity_/g) ?? [];
     const understood = [...text.matchAll(/'(mcp_identity_\w+)',\s*'([^'\n]+)'/g)];

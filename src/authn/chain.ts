@@ -68,13 +68,22 @@ export function createChain(
       const judged = judge(link, outcome, observe);
       if (judged) return judged;
     }
-    return unclaimed(asked, letsAnonymousIn, authorization, facts.headers);
+    const end = unclaimed(asked, letsAnonymousIn, authorization, facts.headers);
+    observe?.({
+      check: 'credential',
+      refusal: end.kind === 'rejected' ? end.refusal : undefined,
+      note: 'no method claims the request',
+    });
+    return end;
   };
 
   return (facts, signal) => {
     if (signal.aborted) return rejected(refuse('deadline_exceeded'));
     const authorization = readAuthorization(facts.headers, takesDpop);
-    if (authorization.kind === 'malformed') return rejected(authorization.refusal);
+    if (authorization.kind === 'malformed') {
+      observe?.({ check: 'credential', refusal: authorization.refusal });
+      return rejected(authorization.refusal);
+    }
     return ask(0, facts, authorization, signal);
   };
 }

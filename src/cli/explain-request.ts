@@ -121,8 +121,7 @@ function headerLine(line: string): readonly [name: string, value: string | undef
 
 function checked(name: string, value: string): readonly [string, string] {
   if (!HEADER_NAME.test(name)) throw new WrongUsage('a header has a name that is none');
-  if (/(?!\t)\p{Cc}/u.test(value))
-    throw new WrongUsage(`the header ${name} holds line breaks or control characters`);
+  if (/(?!\t)\p{Cc}/u.test(value)) throw new WrongUsage(`the header ${name} holds line breaks or control characters`);
   // One character per byte, as Envoy hands headers over.
   return [name.toLowerCase(), Buffer.from(value.trim(), 'utf8').toString('latin1')];
 }

@@ -19,7 +19,8 @@ export function seenText(
   }
   const said = refusal ? [WIRE[refusal.reason].message, refusal.detail, note] : [note];
   const more = said.filter((text) => text !== undefined).join('; ');
-  return `${who === undefined ? '' : `${who}: `}${check}${more === '' ? '' : ` — ${more}`}`;
+  if (who === undefined) return more === '' ? 'holds' : more;
+  return `${who}: ${check}${more === '' ? '' : ` — ${more}`}`;
 }
 
 /** The method has said that nothing of its kind is there; this says what is there instead. */

@@ -76,7 +76,7 @@ function routesOf(model: EnvoyModel, { connections }: RouteTable, virtualHost: N
 const KNOWN =
   /^(prefix|path|path_?separated_?prefix|safe_?regex|connect_?matcher|path_?match_?policy|case_?sensitive|headers|query_?parameters|grpc|runtime_?fraction|tls_?context|dynamic_?metadata|filter_?state)$/i;
 
-export function matchRoute(match: Node, asked: Asked): Verdict {
+function matchRoute(match: Node, asked: Asked): Verdict {
   return allOf(conditions(match, asked));
 }
 

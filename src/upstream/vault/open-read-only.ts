@@ -20,17 +20,16 @@ export async function openVaultReadOnly(config: VaultConfig, tools: Tools): Prom
   const store = place.startsWith('sqlite:')
     ? await sqliteForReading(place.slice('sqlite:'.length))
     : await openRedisStore(place, tools.log);
-  const { read, close } = createVault(readOnly(store), sealer, createRun(tools.metrics, OPERATION_LIMIT_MS));
-  return { read, close };
+  return createVault(readOnly(store), sealer, createRun(tools.metrics, OPERATION_LIMIT_MS));
 }
 
 type Readable = Pick<Store, 'read' | 'close'>;
 
-function readOnly({ read, close }: Readable): Store {
+function readOnly(store: Readable): Store {
   const refuse = () => Promise.reject(new VaultError('unavailable', 'the vault was opened for reading only'));
   return {
-    read,
-    close,
+    read: (record) => store.read(record),
+    close: () => store.close(),
     put: refuse,
     compareAndSet: refuse,
     delete: refuse,
@@ -51,8 +50,7 @@ async function sqliteForReading(path: string): Promise<Readable> {
     const find = database.prepare('SELECT record, generation, provider, sealed FROM grants WHERE record = ?');
     return {
       read: async (record) => {
-        const row = find.get(record) as unknown as StoredRecord | undefined;
-        return row && { ...row, generation: Number(row.generation) };
+        return find.get(record) as unknown as StoredRecord | undefined;
       },
       close: async () => database.close(),
     };
