@@ -28,6 +28,10 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
   mcp_identity_envoy_admin_up: { labels: [], use: 'With `envoy.admin`: 0 means that changes of routes are not seen.' },
   mcp_identity_ext_proc_streams: { labels: [], use: 'One per request under way on routes with ext_proc.' },
   mcp_identity_token_cache_hits_total: { labels: ['method'], use: 'A low share of hits costs CPU.' },
+  mcp_identity_token_cache_reread_total: {
+    labels: ['method'],
+    use: 'Forgotten tokens read again, their signature known to be right. Many: more tokens are live than fit.',
+  },
   mcp_identity_token_cache_misses_total: { labels: ['method'], use: 'One per new token, and one per wrong one.' },
   mcp_identity_token_cache_entries: { labels: [], use: 'About the number of active tokens.' },
   mcp_identity_token_cache_bytes: { labels: [], use: 'Bounded; the least recently used go first.' },
