@@ -138,7 +138,7 @@ async function timeLookups(store: string, key: TestKey, issuer: string, count: n
 
 async function timeList(checkout: string, config: string): Promise<Row['list']> {
   const start = performance.now();
-  const main = join(checkout, 'src', 'main.ts');
+  const main = join(checkout, 'dist', 'main.js');
   const child = new Child('grants list', process.execPath, [main, 'grants', 'list', '--json', '--config', config]);
   let lines = 0;
   // The output of a million grants is not kept.

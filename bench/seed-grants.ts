@@ -15,7 +15,7 @@ export interface Seeding {
 }
 
 /** Stored at the same time, so that waiting for the store overlaps. */
-const AT_ONCE = 256;
+const AT_ONCE = 32;
 const SIX_HOURS_MS = 6 * 60 * 60_000;
 
 /** Connects accounts as the connect pages would: sealed, one by one, each acknowledged by the store. */

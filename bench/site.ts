@@ -13,7 +13,7 @@ import { seedGrants, type Seeding } from './seed-grants.ts';
 import { type Listener, type Peer, PROVIDER, RESOURCE, type Service } from './variants.ts';
 
 export interface SiteOptions {
-  /** Folder of the checkout that each service runs from. */
+  /** Folder of the checkout that each service runs from, built. */
   readonly services: ReadonlyMap<Service, string>;
   /** Listeners that are asked. */
   readonly listeners: ReadonlySet<Listener>;
@@ -133,7 +133,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
           audit: { destination: `file:./audit-${i}.jsonl` },
           ...common,
         });
-        const main = join(checkout, 'src', 'main.ts');
+        const main = join(checkout, 'dist', 'main.js');
         const startMs = performance.now();
         const child = run(`${service}-${i}`, process.execPath, [...profile, main, 'serve', '--config', config]);
         await child.until(() => child.stderr.includes('"message":"serving"'), 60_000);
