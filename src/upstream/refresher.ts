@@ -59,8 +59,8 @@ const LOOK_AFTER_MS = CONFIRM_MS / 2;
 const READ_LIMIT_MS = 3_000;
 const SWEEP_EVERY_MS = 30_000;
 const MAX_KEPT_LEASES = 10_000;
-/** How long closing waits for refreshes that are under way, and then for their last attempt to store. */
-const CLOSE_LIMIT_MS = 10_000;
+/** How long closing waits beyond `holdMs` for refreshes that a provider has seen, and then for their last attempt to store. */
+const STORE_LIMIT_MS = 3_000;
 const LAST_ATTEMPT_MS = 3_000;
 
 interface Upstream {
@@ -96,6 +96,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const looks = new SingleFlight<OpenedGrant | undefined>();
   const refreshes = new SingleFlight<Refreshed>();
   const underWay = new Set<Promise<unknown>>();
+  const leaving = new AbortController();
   const closing = new AbortController();
   /** Changes when something is forgotten: what was read before may be out of date and is not kept. */
   let epoch = 0;
@@ -132,6 +133,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
           vaultFailedMs: trouble.failedMs,
           kept,
           waited: (ms) => report.waited(ms),
+          leaving: leaving.signal,
           closing: closing.signal,
         },
         key,
@@ -243,7 +245,9 @@ export function createRefresher(parts: RefresherParts): Refresher {
 
     async close() {
       clearInterval(sweeper);
-      await settledWithin(underWay, CLOSE_LIMIT_MS);
+      leaving.abort();
+      // What a provider rotates until then is nowhere else.
+      await settledWithin(underWay, limits.holdMs + STORE_LIMIT_MS);
       closing.abort();
       await settledWithin(underWay, LAST_ATTEMPT_MS);
       opened.clear();
