@@ -40,7 +40,10 @@ describe('SIGTERM while a slow provider rotates a token', { timeout: 90_000 }, (
     });
     t.after(() => stack.stop());
     const key = { issuer: issuer.issuer, subject: 'alice', provider: 'github' };
-    const vault = await openVault(vaultConfig(`sqlite:${join(stack.folder, 'vault.db')}`, [{ id: 'k1', bytes }]), testTools());
+    const vault = await openVault(
+      vaultConfig(`sqlite:${join(stack.folder, 'vault.db')}`, [{ id: 'k1', bytes }]),
+      testTools(),
+    );
     t.after(() => vault.close());
     // Still good, but in its last fifth: refreshed in the background, and no call waits for it.
     const before = await vault.create(key, github.issue('alice', { lifetimeSeconds: 300, ageSeconds: 255 }));

@@ -76,7 +76,12 @@ describe('private_key_jwt at a whole OpenID provider that knows two keys of the 
   });
 
   it('a key id with another way of authentication is a mistake', () => {
-    const wrong = upstreamProviderSchema.safeParse({ issuer: idp.url, clientId: 'c', clientAuth: 'none', privateKeyId: 'k' });
+    const wrong = upstreamProviderSchema.safeParse({
+      issuer: idp.url,
+      clientId: 'c',
+      clientAuth: 'none',
+      privateKeyId: 'k',
+    });
     assert.deepEqual(
       wrong.error?.issues.map(({ path, message }) => [path.join('.'), message]),
       [['privateKeyId', 'is of no use with clientAuth none']],
