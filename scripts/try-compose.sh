@@ -65,7 +65,7 @@ fresh_account() {
   holds body 'authorization: Bearer ['
   lacks body "$token"
   grep -qE 'token of the tracker: [012] s old' "$answer/body" || fail 'the token is an older one'
-  said=$(grep -oE '(tracker account: wonderland|token of the tracker: [0-9]+ s old, good for [0-9]+ s more)' "$answer/body" | paste -sd, -)
+  said=$(grep -oE '(tracker account: wonderland|token of the tracker: [0-9]+ s old, good for [0-9]+ s more)' "$answer/body" | paste -sd';' - | sed 's|;|; |')
 }
 # browse USER URL [disconnect]: a script in place of browser and person; in a container, so that this machine needs no Node.
 browse() { docker compose exec -T tracker node deploy/compose/connect.ts "$@" 2>&1 | tee "$answer/body"; }
