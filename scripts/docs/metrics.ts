@@ -65,6 +65,10 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
     labels: ['provider'],
     use: 'Time that a replica waited for another one that was refreshing the same grant.',
   },
+  mcp_identity_upstream_grants: {
+    labels: ['provider', 'state'],
+    use: '`usable`; `reconnect`: over, or no longer fitting the configuration, and only its user can help; `unreadable`: alert on any, a vault key is missing or was changed; `unused` with `provider="unconfigured"`. Counted in the background at 500 a second, and then once a minute; every replica counts the same vault: take the `max`.',
+  },
   mcp_identity_upstream_cached_grants: { labels: [], use: 'Opened grants are kept for a short time.' },
   mcp_identity_upstream_cached_bytes: { labels: [], use: 'Bounded.' },
   mcp_identity_vault_duration_seconds: { labels: ['operation'], use: 'How fast the store of the vault is.' },

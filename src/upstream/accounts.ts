@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Audit, Tools } from '../core/ports.ts';
 import type { Egress } from '../net/egress.ts';
+import { startGrantCensus } from './grant-census.ts';
 import { createProvider, type Provider } from './provider.ts';
 import { createRefresher, type Refresher } from './refresher.ts';
 import type { UpstreamProviderConfig, VaultConfig } from './schema.ts';
@@ -40,6 +41,7 @@ export async function openAccounts(
   const vault = await openVault(config.vault, tools);
   const ownerId = `${process.pid}-${randomBytes(6).toString('base64url')}`;
   const refresher = createRefresher({ vault, providers, tools, audit, ownerId });
+  const census = startGrantCensus({ vault, providers, tools });
   return {
     vault,
     providers,
@@ -50,7 +52,7 @@ export async function openAccounts(
         () => 'the vault does not answer',
       ),
     async close() {
-      await refresher.close();
+      await Promise.all([refresher.close(), census.close()]);
       await vault.close();
     },
   };
