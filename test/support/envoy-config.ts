@@ -26,6 +26,8 @@ export interface EnvoyOptions {
   /** Replaces fields of the ext_authz filter. */
   readonly extAuthz?: Record<string, unknown>;
   readonly extProcFilter?: Record<string, unknown>;
+  /** A file that gets all dynamic metadata of each request; complete once Envoy has ended. */
+  readonly metadataLog?: string;
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
   /** The same routes at other ports. */
@@ -75,6 +77,20 @@ const downstreamTls = ({ cert, key, ca }: NonNullable<ExtraListener['tls']>) => 
     common_tls_context: {
       tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
       validation_context: { trusted_ca: { filename: ca } },
+    },
+  },
+});
+
+const metadataLog = (path: string) => ({
+  name: 'envoy.access_loggers.file',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog',
+    path,
+    log_format: {
+      text_format_source: {
+        inline_string:
+          '%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)% %DYNAMIC_METADATA(envoy.filters.http.ext_proc)%\n',
+      },
     },
   },
 });
@@ -167,6 +183,7 @@ export function envoyConfig(
               stat_prefix: 'mcp',
               use_remote_address: true,
               stream_idle_timeout: '0s',
+              ...(options.metadataLog === undefined ? {} : { access_log: [metadataLog(options.metadataLog)] }),
               ...(options.rdsFile === undefined
                 ? { route_config: routeConfig }
                 : {
