@@ -29,7 +29,7 @@ describe('private_key_jwt at a whole OpenID provider that knows two keys of the 
       client_id: 'mcp-identity',
       token_endpoint_auth_method: 'private_key_jwt',
       token_endpoint_auth_signing_alg: 'ES256',
-      jwks: { keys: [jwk(older.publicKey, 'older'), jwk(newer.publicKey, 'newer')] } as never,
+      jwks: { keys: [jwk(older.publicKey, 'older'), jwk(newer.publicKey, 'newer')] },
       redirect_uris: [REDIRECT_URI],
       grant_types: ['authorization_code', 'refresh_token'],
     };
