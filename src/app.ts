@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { startTracing } from './app/tracing.ts';
 import { createProofNonces } from './authn/dpop-nonce.ts';
 import { createMethods } from './authn/registry.ts';
 import { SIGNATURE_ALGORITHMS } from './authn/schema.ts';
@@ -27,7 +28,7 @@ import { createAudit } from './observe/audit.ts';
 import { Health } from './observe/health.ts';
 import { createLog } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
-import { Carrier } from './pipeline/carry-out.ts';
+import type { CallMetadata } from './core/trace-context.ts';
 import { createDecider } from './pipeline/decide.ts';
 import { createFindRoute } from './pipeline/find-route.ts';
 import { LiveEnvoy } from './policy/live-envoy.ts';
@@ -67,12 +68,15 @@ const BODY_HEADROOM = 2;
  * @throws when a listener cannot be bound
  */
 export async function startApp(config: Config, start: Pick<EnvoyValidation, 'policies' | 'proofs'>): Promise<App> {
-  const log = createLog(config.log.level);
+  const plainLog = createLog(config.log.level);
   const metrics = createMetrics();
-  const tools: Tools = { log, metrics, clock: systemClock };
-  const audit = createAudit(config.audit.destination, log);
+  const plainEgress = createEgress({ log: plainLog, metrics });
+  const tracing = await startTracing(process.env, plainLog, metrics, plainEgress);
+  const log = tracing.log(plainLog);
+  const tools: Tools = { log, metrics, clock: systemClock, tracer: tracing.tracer };
+  const audit = tracing.audit(createAudit(config.audit.destination, log));
   const health = new Health();
-  const egress = createEgress(tools);
+  const egress = tracing.egress(plainEgress);
   const exchanges = new TokenExchanges(config.tokenExchanges, tools, egress);
   const aws = new AwsSts(config.aws.stsEndpoint ?? process.env['AWS_ENDPOINT_URL_STS'], tools, egress);
   const accounts = await openAccounts(config, tools, audit, egress);
@@ -164,7 +168,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
     aws.invalidate(what);
   };
   const carrierParts = { sealer: planSealer, sessions, signers, invalidate, audit, tools };
-  const newCarrier = () => new Carrier(carrierParts);
+  const newCarrier = (metadata: CallMetadata) => tracing.carrier(carrierParts, metadata);
 
   const departure = new Departure();
   const grpc = await startGrpc(
@@ -174,7 +178,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
       maxMessage: BODY_HEADROOM * config.limits.maxBody + MESSAGE_OVERHEAD,
     },
     {
-      check: createCheck(decide, NAMESPACE, log),
+      check: createCheck(decide, NAMESPACE, log, tracing.tracer),
       process: createProcess(newCarrier, tools),
       health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health, (peer, ready) =>
         departure.asked(peer, ready, performance.now()),
@@ -233,6 +237,7 @@ export async function startApp(config: Config, start: Pick<EnvoyValidation, 'pol
       await proofs.close();
       await accounts?.close();
       audit.flush();
+      await tracing.close();
       log.info('stopped');
     },
   };

@@ -1,4 +1,5 @@
 import type { Tools } from '../core/ports.ts';
+import type { Tracer } from '../core/tracer.ts';
 import type { Egress } from '../net/egress.ts';
 import { createAnonymous } from './anonymous.ts';
 import { createApiKey } from './api-key.ts';
@@ -52,7 +53,20 @@ export function createMethods(
 function create<T extends Type>(name: string, config: ConfigOf<T>, parts: MethodParts): IncomingMethod {
   const factory: Factories[T] = FACTORIES[config.type];
   const method = factory(name, config, parts);
-  return 'dpop' in config && config.dpop !== 'off'
-    ? withProofs(method, { dpop: config.dpop, dpopNonce: config.dpopNonce }, parts.dpop)
-    : method;
+  const proved =
+    'dpop' in config && config.dpop !== 'off'
+      ? withProofs(method, { dpop: config.dpop, dpopNonce: config.dpopNonce }, parts.dpop)
+      : method;
+  return traced(proved, parts.tools.tracer);
+}
+
+/** A credential that has to be looked at is a step of the trace; one that is known already is none. */
+function traced(method: IncomingMethod, tracer: Tracer | undefined): IncomingMethod {
+  if (!tracer) return method;
+  const attributes = { 'mcp_identity.method': method.name };
+  return {
+    ...method,
+    authenticate: (facts, authorization, signal) =>
+      tracer.step(`authenticate ${method.type}`, attributes, () => method.authenticate(facts, authorization, signal)),
+  };
 }

@@ -1,4 +1,5 @@
 import type { Refusal } from './refusal.ts';
+import type { Tracer } from './tracer.ts';
 
 /** What features see of logging; `fields` never hold secrets. */
 export interface Log {
@@ -82,4 +83,6 @@ export interface Tools {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly observe?: Observe;
+  /** Undefined unless the operator has asked for traces. */
+  readonly tracer?: Tracer | undefined;
 }

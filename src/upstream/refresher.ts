@@ -150,7 +150,13 @@ export function createRefresher(parts: RefresherParts): Refresher {
       underWay.add(running);
       return running;
     };
-    return refreshes.run(name, limits.waitMs, run, signal);
+    const wait = () => refreshes.run(name, limits.waitMs, run, signal);
+    const { tracer } = tools;
+    if (!tracer) return wait();
+    const attributes = { 'mcp_identity.provider': key.provider };
+    return Promise.resolve(
+      signal ? tracer.step('refresh', attributes, wait) : tracer.apart('refresh', attributes, wait),
+    );
   };
 
   /** What a refresh leaves behind in memory. */

@@ -28,6 +28,8 @@ export interface EnvoyOptions {
   readonly extProcFilter?: Record<string, unknown>;
   /** A file that gets all dynamic metadata of each request; complete once Envoy has ended. */
   readonly metadataLog?: string;
+  /** Envoy traces too: its settings, and the port of its cluster `collector`. */
+  readonly tracing?: { readonly settings: unknown; readonly port: number } | undefined;
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
   /** The same routes at other ports. */
@@ -184,6 +186,7 @@ export function envoyConfig(
               use_remote_address: true,
               stream_idle_timeout: '0s',
               ...(options.metadataLog === undefined ? {} : { access_log: [metadataLog(options.metadataLog)] }),
+              ...(options.tracing === undefined ? {} : { tracing: options.tracing.settings }),
               ...(options.rdsFile === undefined
                 ? { route_config: routeConfig }
                 : {
@@ -209,7 +212,15 @@ export function envoyConfig(
     node: { id: 'test', cluster: 'test' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: ports.admin } } },
     layered_runtime: {
-      layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }],
+      layers: [
+        {
+          name: 'static',
+          static_layer: {
+            'envoy.reloadable_features.ext_proc_graceful_grpc_close': true,
+            ...(options.tracing === undefined ? {} : { 'tracing.opentelemetry.flush_interval_ms': 50 }),
+          },
+        },
+      ],
     },
     static_resources: {
       listeners: [{ port: ports.listen }, ...(options.listeners ?? [])].map(listener),
@@ -241,6 +252,7 @@ export function envoyConfig(
             : {}),
         }),
         cluster('identity_http', [ports.http]),
+        ...(options.tracing === undefined ? [] : [cluster('collector', [options.tracing.port])]),
         cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
         ...[...new Set(routes.flatMap((route) => route.port ?? []))].map((port) => cluster(`backend_${port}`, [port])),
       ],

@@ -17,7 +17,11 @@ import type { Vault } from './vault.ts';
  */
 export async function openVault(config: VaultConfig, tools: Tools): Promise<Vault> {
   const sealer = sealerOf(config);
-  return createVault(await openStore(config.store, tools), sealer, createRun(tools.metrics, OPERATION_LIMIT_MS));
+  return createVault(
+    await openStore(config.store, tools),
+    sealer,
+    createRun(tools.metrics, OPERATION_LIMIT_MS, tools.tracer),
+  );
 }
 
 async function openStore(store: string, tools: Tools): Promise<Store> {
