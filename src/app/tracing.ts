@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Log, Metrics, Tools } from '../core/ports.ts';
 import { openPlan } from '../pipeline/plan.ts';
 import type { CarrierParts } from '../pipeline/carry-out.ts';
@@ -8,6 +7,7 @@ import type { CallMetadata } from '../core/trace-context.ts';
 import type { Egress } from '../net/egress.ts';
 import { traceEgress } from '../net/trace-egress.ts';
 import type { AuditSink } from '../observe/audit.ts';
+import { versionOfPackage } from '../observe/build-info.ts';
 import { traceAudit, traceLog } from '../observe/trace-lines.ts';
 import { readTracingSettings } from '../observe/tracing-settings.ts';
 
@@ -52,16 +52,17 @@ export async function startTracing(
   const { createTracing } = await import('../observe/tracing.ts');
   const { timeoutMs, endpoint, handOn } = settings;
   // Not the egress that makes steps of its calls: sending traces makes no traces.
-  const fetch = egress.for('traces', {
+  const post = egress.for('traces', {
     timeoutMs,
     plainHttp: true, // collectors stand in the same cluster, and spans hold no secret
   });
-  const { tracer, close } = createTracing(settings, {
+  const tracing = createTracing(settings, {
     log,
     metrics,
     version: versionOfPackage(),
-    send: (url, headers, body, signal) => fetch(url, { method: 'POST', headers, body, signal }),
+    send: (url, headers, body, signal) => post(url, { method: 'POST', headers, body, signal }),
   });
+  const { tracer } = tracing;
   log.info('tracing', { origin: new URL(endpoint).origin, ...settings.sampler });
   return {
     tracer,
@@ -75,13 +76,6 @@ export async function startTracing(
         metadata,
         (sealed, requestId) => openPlan(parts.sealer, sealed, requestId)?.trace,
       ),
-    close: () => close(CLOSE_LIMIT_MS),
+    close: () => tracing.close(CLOSE_LIMIT_MS),
   };
-}
-
-function versionOfPackage(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }

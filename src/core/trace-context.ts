@@ -1,5 +1,3 @@
-import type { HeaderFields } from './request-facts.ts';
-
 /** Where a request stands in a trace (W3C Trace Context). */
 export interface TraceContext {
   /** 32 lower-case hex digits, not all zero. */
@@ -40,11 +38,13 @@ export function writeTraceparent({ traceId, spanId, sampled }: TraceContext): st
 /**
  * The trace of a request: that of Envoy, which stands in the metadata of its call when it traces; else the one that the
  * client's own header names (covered by test/e2e/traces.test.ts).
+ * @param headers flat: name, value, name, value, …
  */
-export function traceOf(headers: HeaderFields, metadata: CallMetadata | undefined): TraceContext | undefined {
-  return (
-    (metadata && traceOfCall(metadata)) ?? readTraceparent(sole(headers, 'traceparent'), headers.get('tracestate'))
-  );
+export function traceOf(
+  { flat }: { readonly flat: readonly string[] },
+  metadata: CallMetadata | undefined,
+): TraceContext | undefined {
+  return (metadata && traceOfCall(metadata)) ?? readTraceparent(sole(flat, 'traceparent'), sole(flat, 'tracestate'));
 }
 
 /** What Envoy says of its own span: W3C, or B3 from its Zipkin tracer. */
@@ -62,7 +62,7 @@ export function traceOfCall(metadata: CallMetadata): TraceContext | undefined {
 }
 
 /** Several copies say nothing that could be relied on. */
-function sole({ flat }: HeaderFields, name: string): string | undefined {
+function sole(flat: readonly string[], name: string): string | undefined {
   let found: string | undefined;
   for (let i = 0; i < flat.length; i += 2) {
     if (flat[i] !== name) continue;

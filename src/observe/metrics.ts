@@ -6,6 +6,7 @@ import {
   collectDefaultMetrics,
 } from 'prom-client';
 import type { Counter, Histogram, Metrics } from '../core/ports.ts';
+import { registerBuildInfo } from './build-info.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -22,7 +23,7 @@ export function createMetrics(options: { process: boolean } = { process: true })
   const histograms = new Map<string, PromHistogram>();
   const gauges = new Map<string, { labels: Labels; read: () => number }[]>();
 
-  return {
+  const metrics: PrometheusMetrics = {
     contentType: registry.contentType,
     text: () => registry.metrics(),
 
@@ -69,4 +70,6 @@ export function createMetrics(options: { process: boolean } = { process: true })
       readers.push({ labels, read });
     },
   };
+  if (options.process) registerBuildInfo(metrics);
+  return metrics;
 }

@@ -3,6 +3,7 @@ import { gzip } from 'node:zlib';
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Counter, Log, Metrics } from '../core/ports.ts';
+import { abandonable } from '../core/single-flight.ts';
 import type { TracingSettings } from './tracing-settings.ts';
 
 /** One POST; the composition root says how it leaves the house. */
@@ -77,7 +78,7 @@ class Exporter implements SpanExporter {
 
   export(spans: ReadableSpan[], done: (result: { code: number; error?: Error }) => void): void {
     this.waiting -= spans.length;
-    this.#send(spans).then(
+    abandonable(this.#send(spans), this.#end.signal).then(
       () => {
         this.#exported.inc(spans.length);
         done({ code: 0 });

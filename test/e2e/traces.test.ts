@@ -39,7 +39,7 @@ describe('traces of requests, as a collector gets them', { timeout: 120_000 }, (
       ...headers,
     ]);
     const sent = stack.backend.seen.at(-1)?.headers['authorization'];
-    if (sent) secrets.add(String(sent).replace(/^Bearer /, ''));
+    if (sent) secrets.add(sent.replace(/^Bearer /, ''));
     return answer;
   };
   const connect = (subject: string, options: Parameters<FakeProvider['issue']>[1]) =>
