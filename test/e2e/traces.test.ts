@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { parse } from 'yaml';
+import { fences } from '../docs/fences.ts';
 import { openVault } from '../../src/upstream/vault/open.ts';
 import type { Vault } from '../../src/upstream/vault/vault.ts';
 import { type CollectedSpan, type Collector, startCollector, tree } from '../support/collector.ts';
@@ -351,8 +354,12 @@ describe('traces, other arrangements', { timeout: 120_000 }, () => {
   after(() => Promise.all([server?.stop(), collector?.stop()]));
 
   it('Envoy traces: its span is the parent, not what the client says; the last spans are sent on SIGTERM', async (t) => {
+    const page = fences(readFileSync(join(import.meta.dirname, '../../docs/operations/observability.md'), 'utf8'));
+    const sample = page.find(({ info }) => info[1] === 'envoy-tracing')?.text ?? '';
+    const settings = sample.replace('http://otel-collector:4318/v1/traces', `${collector.url}/envoy`);
+    assert.notEqual(settings, sample);
     const stack = await startStack({
-      tracesTo: collector.port,
+      tracing: { settings: parse(settings).tracing, port: collector.port },
       env: {
         OTEL_TRACES_EXPORTER: 'otlp',
         OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/own`,
