@@ -44,21 +44,25 @@ export function traceOf(
   { flat }: { readonly flat: readonly string[] },
   metadata: CallMetadata | undefined,
 ): TraceContext | undefined {
-  return (metadata && traceOfCall(metadata)) ?? readTraceparent(sole(flat, 'traceparent'), sole(flat, 'tracestate'));
+  const own = metadata && traceOfCall(metadata);
+  if (own) return own;
+  const traceparent = sole(flat, 'traceparent');
+  return traceparent === undefined ? undefined : readTraceparent(traceparent, sole(flat, 'tracestate'));
 }
 
 /** What Envoy says of its own span: W3C, or B3 from its Zipkin tracer. */
 export function traceOfCall(metadata: CallMetadata): TraceContext | undefined {
-  const first = (name: string): string | undefined => {
-    const [value] = metadata.get(name);
-    return typeof value === 'string' ? value : undefined;
-  };
-  const traceparent = first('traceparent');
-  if (traceparent !== undefined) return readTraceparent(traceparent, first('tracestate'));
-  const id = first('x-b3-traceid');
+  const traceparent = first(metadata, 'traceparent');
+  if (traceparent !== undefined) return readTraceparent(traceparent, first(metadata, 'tracestate'));
+  const id = first(metadata, 'x-b3-traceid');
   if (id === undefined) return undefined;
-  const flags = first('x-b3-sampled') === '0' ? '00' : '01';
-  return readTraceparent(`00-${id.padStart(32, '0')}-${first('x-b3-spanid') ?? ''}-${flags}`);
+  const flags = first(metadata, 'x-b3-sampled') === '0' ? '00' : '01';
+  return readTraceparent(`00-${id.padStart(32, '0')}-${first(metadata, 'x-b3-spanid') ?? ''}-${flags}`);
+}
+
+function first(metadata: CallMetadata, name: string): string | undefined {
+  const value = metadata.get(name)[0];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** Several copies say nothing that could be relied on. */
