@@ -33,7 +33,9 @@ export function createMetrics(options: { process: boolean } = { process: true })
         counter = new PromCounter({ name, help, labelNames: Object.keys(labels), registers: [registry] });
         counters.set(name, counter);
       }
-      return counter.labels(labels);
+      const child = counter.labels(labels);
+      child.inc(0); // a series that begins with 1 hides its first event from `increase`
+      return child;
     },
 
     histogram(name, help, buckets, labels = {}): Histogram {
