@@ -30,7 +30,7 @@ import type { TracingSettings } from './tracing-settings.ts';
 export interface Tracing {
   readonly tracer: Tracer;
   /** Sends what is still in memory, for as long as `limitMs`. Never rejects. */
-  close(limitMs: number): Promise<void>;
+  readonly close: (limitMs: number) => Promise<void>;
 }
 
 interface Active {
@@ -63,7 +63,7 @@ export function createTracing(settings: TracingSettings, parts: TracingParts & {
   });
   return {
     tracer: new OtelTracer(provider),
-    async close(limitMs) {
+    close: async (limitMs) => {
       queue.hurry(limitMs);
       await provider.shutdown().catch(() => {}); // what could not be sent is counted and logged
     },

@@ -92,7 +92,7 @@ describe('what is asked for', () => {
     assert.equal(found?.batch.delayMs, 5_000);
     assert.deepEqual(found?.headers, { 'x-good': '1' });
     assert.deepEqual(found?.sampler, { parentBased: true, ratio: 1 });
-    assert.deepEqual(problems.map((problem) => problem.split(':')[0]).sort(), [
+    assert.deepEqual(problems.map((problem) => problem.split(':')[0] ?? '').sort(), [
       'OTEL_BSP_SCHEDULE_DELAY',
       'OTEL_EXPORTER_OTLP_CERTIFICATE',
       'OTEL_EXPORTER_OTLP_COMPRESSION',
