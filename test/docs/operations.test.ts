@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { METRIC_NOTES, kindOfMetric } from '../../scripts/docs/metrics.ts';
-import { REFUSALS } from '../../scripts/docs/refusals.ts';
+import { REFUSALS } from '../../src/explain/refusal-help.ts';
 import { HeaderFields, type RequestFacts } from '../../src/core/request-facts.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { auditRecord, type Decided } from '../../src/pipeline/audit-record.ts';

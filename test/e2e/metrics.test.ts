@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { METRIC_NOTES } from '../../scripts/docs/metrics.ts';
-import { REFUSALS } from '../../scripts/docs/refusals.ts';
+import { REFUSALS } from '../../src/explain/refusal-help.ts';
 import { rpc, send } from '../support/http.ts';
 import { type FakeIssuer, startIssuer } from '../support/issuer.ts';
 import { type FakeProvider, startProvider } from '../support/provider.ts';
