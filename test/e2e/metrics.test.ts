@@ -172,7 +172,7 @@ const CLOSED: Readonly<Record<string, readonly string[]>> = {
   'mcp_identity_decisions_total reason': ['ok', ...Object.keys(REFUSALS)],
   method: ['corp', 'opaque', 'ci', 'guest'],
   key: ['bot'],
-  provider: ['github'],
+  provider: ['github', 'unconfigured'],
   cache: ['verified_tokens', 'introspection', 'token_exchange', 'aws_sts', 'open_grants'],
   kind: ['token_exchange', 'aws_sts'],
 };
