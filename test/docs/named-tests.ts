@@ -10,7 +10,10 @@ export interface NamedTest {
 
 /** Tests as pages name them: `` `e2e/attacks.test.ts`: *Expect: 100-continue changes nothing* ``. */
 export function testsNamedIn(markdown: string): NamedTest[] {
-  return [...markdown.matchAll(/`([\w./-]+\.ts)`: \*([^*\n]+)\*/g)].map(([, file = '', name = '']) => ({ file, name }));
+  return [...markdown.matchAll(/`([\w./-]+\.ts)`: \*((?:[^*\\\n]|\\.)+)\*/g)].map(([, file = '', name = '']) => ({
+    file,
+    name: name.replaceAll(/\\(.)/g, '$1'),
+  }));
 }
 
 /** What is wrong with the name of a test, or undefined when there is such a test. */
