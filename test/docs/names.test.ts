@@ -1,10 +1,12 @@
 // What pages name is there: metrics with their labels, reasons of refusals, commands with their options.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { commandsIn, help } from '../../scripts/docs/cli.ts';
 import { proseOf } from './fences.ts';
 import { checkMetricNames, MAIN, REASONS, reasonsNamedIn } from './known-names.ts';
-import { readPages } from './page-list.ts';
+import { ROOT, readPages } from './page-list.ts';
 import { checkShell } from './shell-samples.ts';
 
 const pages = readPages();
@@ -35,6 +37,21 @@ describe('commands', () => {
     );
     if (ours.length > 0) test(page, () => ours.forEach(checkCommand));
   }
+});
+
+test('lines of the log that pages quote stand in the source', () => {
+  const source = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'))
+    .join('\n');
+  const quoted = [...pages.values()].flatMap((text) =>
+    [...proseOf(text).matchAll(/\blog (?:says |has )?`([^`\n]* [^`\n]*)`/g)].map(([, line = '']) => line),
+  );
+  assert.ok(quoted.length >= 4, quoted.join('\n'));
+  assert.deepEqual(
+    quoted.filter((line) => !source.includes(line)),
+    [],
+  );
 });
 
 /** `grants list`, `check --envoy`: a command by its own name, with something behind it that only a command has. */
