@@ -31,6 +31,13 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'yaml route': { check: (text) => valid(routePolicySchema, { ...LEAST_POLICY, ...parse(text) }) },
   'yaml sidecar': { check: (text) => valid(configSchema, { publicUrl: 'https://mcp.example.com', ...parse(text) }) },
   'yaml envoy': { because: 'samples.test.ts hands the routes to Envoy itself', check: checkPolicies },
+  'yaml envoy-tracing': {
+    testedBy: {
+      file: 'e2e/traces.test.ts',
+      name: 'Envoy traces: its span is the parent, not what the client says; the last spans are sent on SIGTERM',
+      pages: ['docs/operations/observability.md'],
+    },
+  },
   yaml: { because: 'files of other programs; policies in them are ours', check: checkPolicies },
   json: { check: (text) => void JSON.parse(text) },
   sh: { check: checkShell },
