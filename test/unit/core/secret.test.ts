@@ -6,7 +6,7 @@ import { Secret } from '../../../src/core/secret.ts';
 test('a secret says nothing of itself, however it is printed', () => {
   const secret = new Secret('hunter2');
   const printed = [
-    `${secret as unknown as string}`,
+    `a ${secret as unknown as string}`,
     JSON.stringify({ secret }),
     inspect({ deep: { secret } }, { depth: 9, showHidden: true }),
     format('%s %o %O %j', secret, secret, secret, secret),
