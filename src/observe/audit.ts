@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import sonicBoom from 'sonic-boom';
 import type { Audit, AuditRecord, Log } from '../core/ports.ts';
 
@@ -21,13 +22,12 @@ const BATCH_LENGTH = 64 * 1024;
  * One JSON object per line (contract §7). Writes are handed to the kernel in batches; while it is slow lines wait in
  * memory.
  * @param destination `stdout` or `file:<absolute path>` (appended, mode 0600)
+ * @throws when the file cannot be opened; says which
  */
 export function createAudit(destination: string, log: Log): AuditSink {
-  const target =
-    destination === 'stdout'
-      ? { fd: 1 }
-      : { dest: destination.slice('file:'.length), append: true, mkdir: false, mode: 0o600 };
-  const sink = new sonicBoom.SonicBoom({ ...target, sync: false, maxLength: MAX_KEPT });
+  // Opened before anything is served: who starts the service sees at once that a file cannot be written.
+  const fd = destination === 'stdout' ? 1 : openSync(destination.slice('file:'.length), 'a', 0o600);
+  const sink = new sonicBoom.SonicBoom({ fd, sync: false, maxLength: MAX_KEPT });
   let failing = false;
   let waiting = 0;
   let batch = '';
