@@ -1,0 +1,85 @@
+import * as fc from 'fast-check';
+
+/** One parser of what outsiders control, and what must be true of it whatever it is given. */
+export interface Target {
+  readonly name: string;
+  /** What is checked of every input, for the report. Beside these: no crash, no unhandled rejection, no slow input. */
+  readonly holds: string;
+  /** Looks at inputs, made at random from `seed`, until `limitMs` are over or `runs` are done. */
+  run(options: RunOptions): Promise<Ran>;
+}
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly runs?: number;
+  readonly limitMs?: number;
+  /** Where an earlier run of the same seed found something. */
+  readonly path?: string;
+  /** An input that takes longer than this, milliseconds, is a finding. */
+  readonly slowMs?: number;
+}
+
+export interface Ran {
+  readonly inputs: number;
+  readonly finding?: Finding;
+}
+
+export interface Finding {
+  readonly seed: number;
+  readonly path: string;
+  /** The smallest input that was found, printed. */
+  readonly input: string;
+  readonly error: string;
+}
+
+/** An input is timed again before it counts as slow: the machine may have been busy. */
+const TIMES = 4;
+
+/** @param seeds inputs that are tried in each run, before those made at random */
+export function target<T>(
+  name: string,
+  holds: string,
+  input: fc.Arbitrary<T>,
+  check: (value: T) => void | Promise<void>,
+  seeds: readonly T[] = [],
+): Target {
+  const timed = async (value: T): Promise<number> => {
+    const startedMs = performance.now();
+    await check(value);
+    return performance.now() - startedMs;
+  };
+  return {
+    name,
+    holds,
+    async run({ seed, runs = 1_000_000_000, limitMs, path, slowMs = Infinity }) {
+      const property = fc.asyncProperty(input, async (value) => {
+        let best = Infinity;
+        for (let i = 0; i < TIMES; i++) {
+          best = Math.min(best, await timed(value));
+          if (best <= slowMs) return;
+        }
+        throw new Error(`took ${Math.round(best)} ms`);
+      });
+      const details = await fc.check(property, {
+        seed,
+        numRuns: runs,
+        maxSkipsPerRun: 1_000,
+        ...(limitMs === undefined ? {} : { interruptAfterTimeLimit: limitMs }),
+        ...(path === undefined ? { examples: seeds.map((value): [T] => [value]) } : { path }),
+      });
+      const inputs = details.numRuns;
+      if (!details.failed || details.counterexample === null) return { inputs };
+      const { counterexample, counterexamplePath, errorInstance } = details;
+      const error = errorInstance instanceof Error ? (errorInstance.stack ?? errorInstance.message) : errorInstance;
+      return {
+        inputs,
+        finding: {
+          seed: details.seed,
+          path: counterexamplePath ?? '',
+          input: fc.stringify(counterexample[0]),
+          error: String(error),
+        },
+      };
+    },
+  };
+}
