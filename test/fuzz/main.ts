@@ -4,8 +4,6 @@ import { parseArgs } from 'node:util';
 import type { Finding, Target } from './target.ts';
 import { TARGETS } from './targets.ts';
 
-/** A longer time for one input is a finding, in milliseconds. */
-const SLOW_MS = 100;
 /** One line of progress per target and this many seconds. */
 const SLICE_SECONDS = 10;
 const FOLDER = 'fuzz-findings';
@@ -53,7 +51,7 @@ async function slice(one: Target, limitMs: number): Promise<void> {
   const path = values.path;
   const { inputs, finding } = await one.run({
     seed,
-    slowMs: SLOW_MS,
+    timed: true,
     limitMs,
     ...(path === undefined ? {} : { path }),
   });

@@ -11,7 +11,7 @@ import { readEnvoyConfig } from '../../src/policy/envoy-config/read.ts';
 import { validateEnvoy } from '../../src/policy/validate-envoy.ts';
 import { validatePolicy } from '../../src/policy/validate.ts';
 import { GOOD_ENV, goodPair } from '../support/good-pair.ts';
-import { target } from './target.ts';
+import { SLOW_FILE_MS, target } from './target.ts';
 import { altered, near } from './texts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -65,6 +65,8 @@ export const CONFIG_TARGETS = [
       assert.ok(expected, 'the parser refuses it');
       assert.deepEqual(read.document.value, expected.value);
     },
+    [],
+    SLOW_FILE_MS,
   ),
   target(
     'envoy-yaml',
@@ -76,6 +78,8 @@ export const CONFIG_TARGETS = [
       const model = readEnvoyConfig(read.document);
       if ('routes' in model) validateEnvoy(model, world, limits);
     },
+    [],
+    SLOW_FILE_MS,
   ),
   target(
     'envoy-config',

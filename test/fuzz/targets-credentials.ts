@@ -132,8 +132,9 @@ export const CREDENTIAL_TARGETS = [
       if (values.length > 1) assert.equal(read.kind, 'malformed');
       if (read.kind === 'bearer' || read.kind === 'dpop') {
         assert.match(read.token, /^[\w\-.~+/]+=*$/);
-        assert.equal(latin1[0]?.trim().toLowerCase().startsWith(`${read.kind} `), true);
-        assert.ok(latin1[0]?.trim().endsWith(` ${read.token}`));
+        // RFC 9110 11.4: one or more spaces; and the white space that stands around any field value.
+        const { groups } = /^[ \t]*(?<scheme>\w+) [ \t]*(?<token>\S+?)[ \t]*$/.exec(latin1[0] ?? '') ?? {};
+        assert.deepEqual([groups?.['scheme']?.toLowerCase(), groups?.['token']], [read.kind, read.token]);
       }
     },
   ),
