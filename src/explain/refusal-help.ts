@@ -168,6 +168,11 @@ export const REFUSALS: Record<Reason, Explanation> = {
     mend: 'Send it without `content-encoding`.',
   },
   body_type: { cause: '`content-type` is not `application/json`.', mend: 'Correct the client.' },
+  body_late: {
+    cause:
+      'ext_proc has waited 60 s for the body: the client is slow, or it sent more than Envoy can hold without saying how much (V-35).',
+    mend: 'Clients that announce the length of their bodies are told at once. Bound the bodies of others in Envoy: see V-35.',
+  },
   body_too_large: {
     cause: 'The body is larger than `limits.maxBody`. Envoy answers 413 by itself beyond `max_request_bytes`.',
     mend: 'Raise both, and the buffers of the listener (V-29), or put the tool on a route that reads no bodies.',

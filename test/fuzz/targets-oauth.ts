@@ -169,7 +169,7 @@ export const OAUTH_TARGETS = [
       const token = tokenAnswerOf(read as Parameters<typeof tokenAnswerOf>[0]);
       if (!token) return;
       assert.ok(answered.status >= 200 && answered.status < 300);
-      const sent = answered.text.startsWith('{')
+      const sent = answered.text.trimStart().startsWith('{')
         ? (JSON.parse(answered.text) as Record<string, unknown>)
         : Object.fromEntries(new URLSearchParams(answered.text));
       assert.equal(token.accessToken.reveal(), sent['access_token']);

@@ -188,7 +188,7 @@ export const SEALED_TARGETS = [
       const read = readTarget(path);
       if (!read) return;
       assert.match(read.wire, /^\/[\x21-\x7e]*$/);
-      assert.deepEqual(readTarget(read.wire), read);
+      assert.equal(JSON.stringify(readTarget(read.wire)), JSON.stringify(read));
       assert.ok(!read.path.split('/').some((segment) => segment === '..' || segment === '.'));
     },
   ),
