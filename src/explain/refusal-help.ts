@@ -170,7 +170,7 @@ export const REFUSALS: Record<Reason, Explanation> = {
   body_type: { cause: '`content-type` is not `application/json`.', mend: 'Correct the client.' },
   body_late: {
     cause:
-      'ext_proc has waited 60 s for the body: the client is slow, or it sent more than Envoy can hold without saying how much (V-35).',
+      'The body was waited for for 60 s: the client is slow, or it sent more than Envoy can hold without saying how much (V-35).',
     mend: 'Clients that announce the length of their bodies are told at once. Bound the bodies of others in Envoy: see V-35.',
   },
   body_too_large: {

@@ -32,7 +32,7 @@ export interface EnvoyOptions {
   readonly tracing?: { readonly settings: unknown; readonly port: number } | undefined;
   /** Replaces fields of the connection manager. */
   readonly manager?: Record<string, unknown>;
-  /** Stand between ext_authz and ext_proc. */
+  /** Stand before ext_authz. */
   readonly filters?: readonly { readonly name: string; readonly typed_config: Record<string, unknown> }[];
   /** The clusters of routes with a port of their own speak HTTP/2. */
   readonly http2Backends?: boolean;
@@ -125,6 +125,7 @@ export function envoyConfig(
     typed_per_filter_config: extProc ? OFF : { 'envoy.filters.http.ext_authz': OFF['envoy.filters.http.ext_authz'] },
   });
   const filters = [
+    ...(options.filters ?? []),
     {
       name: 'envoy.filters.http.ext_authz',
       typed_config: {
@@ -148,7 +149,6 @@ export function envoyConfig(
         ...options.extAuthz,
       },
     },
-    ...(options.filters ?? []),
     {
       name: 'envoy.filters.http.ext_proc',
       typed_config: {
