@@ -225,8 +225,8 @@ export const REFUSALS: Record<Reason, Explanation> = {
   },
   path_not_signable: {
     cause:
-      'The path or query of the request can be written in several ways, so a signature over one of them would not hold.',
-    mend: 'Send it in its plain form: no `//`, no `..`, no broken `%` sequences.',
+      'The path or query of the request can be written in several ways, so a signature over one of them would not hold; or the query has more than 256 parameters.',
+    mend: 'Send it in its plain form: no `//`, no `..`, no broken `%` sequences. Put many parameters into the body.',
   },
   exchange_answer_invalid: {
     cause:

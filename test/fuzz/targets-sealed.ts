@@ -13,7 +13,7 @@ import { ResourceDirectory } from '../../src/mcp/resource-metadata.ts';
 import { createSessions } from '../../src/mcp/session.ts';
 import { networkOf } from '../../src/net/peer-address.ts';
 import { openPlan, type Plan, sealPlan } from '../../src/pipeline/plan.ts';
-import { readTarget } from '../../src/strategies/aws-signature.ts';
+import { readTarget, signRequest } from '../../src/strategies/aws-signature.ts';
 import { Browser } from '../../src/upstream/connect-browser.ts';
 import { createStates } from '../../src/upstream/connect-state.ts';
 import { createTickets } from '../../src/upstream/ticket.ts';
@@ -58,6 +58,16 @@ for (const resource of RESOURCES)
   });
 const metadataPaths = RESOURCES.map((one) => new URL(resourceMetadataUrl(one))).map((url) => url.pathname + url.search);
 const paths = connectPaths('https://mcp.example.com/gateway');
+
+const SIGNING = {
+  host: 'api.example.com',
+  region: 'eu-central-1',
+  service: 'execute-api',
+  accessKeyId: 'ASIAIOSFODNN7EXAMPLE',
+  secretAccessKey: 's',
+  sessionToken: 't',
+};
+const NO_BODY = Buffer.alloc(0);
 
 /** The groups of an IPv6 address by the URL standard, which is not ours. */
 const groupsOf = (address: string) => {
@@ -187,6 +197,8 @@ export const SEALED_TARGETS = [
       const path = Buffer.from(text).toString('latin1');
       const read = readTarget(path);
       if (!read) return;
+      const signed = await signRequest(SIGNING, { method: 'POST', target: read, contentType: undefined }, NO_BODY, 0);
+      assert.ok(signed.every(([, value]) => typeof value === 'string' && value !== ''));
       assert.match(read.wire, /^\/[\x21-\x7e]*$/);
       assert.equal(JSON.stringify(readTarget(read.wire)), JSON.stringify(read));
       assert.ok(!read.path.split('/').some((segment) => segment === '..' || segment === '.'));
