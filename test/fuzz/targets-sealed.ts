@@ -192,8 +192,9 @@ export const SEALED_TARGETS = [
     fc.oneof(
       near(['/a/b?x=1&y=%20&z', '/%7Ea/..%2f?q=a+b', '/\u00e9?\u00e9=1']),
       anyText.map((text) => `/${text}`),
+      fc.nat(6_000).map((count) => `/a?${Array.from({ length: count }, (_, i) => `p${i}=1`).join('&')}`),
     ),
-    (text) => {
+    async (text) => {
       const path = Buffer.from(text).toString('latin1');
       const read = readTarget(path);
       if (!read) return;
