@@ -1,6 +1,7 @@
 import type { Target } from './target.ts';
 import { CONFIG_TARGETS } from './targets-config.ts';
 import { CREDENTIAL_TARGETS } from './targets-credentials.ts';
+import { DECISION_TARGETS } from './targets-decision.ts';
 import { MCP_TARGETS } from './targets-mcp.ts';
 import { OAUTH_TARGETS } from './targets-oauth.ts';
 import { SEALED_TARGETS } from './targets-sealed.ts';
@@ -14,4 +15,5 @@ export const TARGETS: readonly Target[] = [
   ...SEALED_TARGETS,
   ...OAUTH_TARGETS,
   ...CONFIG_TARGETS,
+  ...DECISION_TARGETS,
 ];
