@@ -40,6 +40,19 @@ export const SLOW_FILE_MS = 5_000;
 /** An input is timed again before it counts as slow: the machine may have been busy. */
 const TIMES = 4;
 
+/** An input that has not ended so long after the last one was begun hangs, in milliseconds. */
+const HANG_MS = 10_000;
+
+async function endsIn(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
+  });
+  const ended = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return ended;
+}
+
 /**
  * @param seeds inputs that are tried in each run, before those made at random
  * @param slowMs a longer time for one input is a finding, in milliseconds
@@ -52,9 +65,12 @@ export function target<T>(
   seeds: readonly T[] = [],
   slowMs = SLOW_MS,
 ): Target {
+  let last: { readonly value: T; readonly ended: Promise<unknown> } | undefined;
   const timeOf = async (value: T): Promise<number> => {
     const startedMs = performance.now();
-    await check(value);
+    const running = Promise.resolve(check(value));
+    last = { value, ended: running.catch(() => {}) };
+    await running;
     return performance.now() - startedMs;
   };
   return {
@@ -77,6 +93,10 @@ export function target<T>(
         ...(path === undefined ? { examples: seeds.map((value): [T] => [value]) } : { path }),
       });
       const inputs = details.numRuns;
+      // Time may be up in the middle of an input; one that never ends would be the worst of findings.
+      const stuck = last && !(await endsIn(last.ended, HANG_MS)) ? last : undefined;
+      if (stuck)
+        return { inputs, finding: { seed, path: '', input: fc.stringify(stuck.value), error: 'it did not end' } };
       if (!details.failed || details.counterexample === null) return { inputs };
       const { counterexample, counterexamplePath, errorInstance } = details;
       const error = errorInstance instanceof Error ? (errorInstance.stack ?? errorInstance.message) : errorInstance;
