@@ -6,9 +6,9 @@ import { TARGETS } from './targets.ts';
 const RUNS = 150;
 
 describe('parsers of what outsiders control', () => {
-  for (const { name, holds, run } of TARGETS)
-    test(`${name}: ${holds}`, async () => {
-      const { inputs, finding } = await run({ seed: 1, runs: RUNS });
+  for (const target of TARGETS)
+    test(`${target.name}: ${target.holds}`, async () => {
+      const { inputs, finding } = await target.run({ seed: 1, runs: RUNS });
       assert.equal(finding, undefined, finding && `${finding.error}\ninput: ${finding.input}\npath: ${finding.path}`);
       assert.equal(inputs, RUNS);
     });

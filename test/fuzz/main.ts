@@ -19,30 +19,32 @@ const { values } = parseArgs({
 });
 
 const chosen = TARGETS.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
-if (values.list || chosen.length === 0) {
-  for (const { name, holds } of TARGETS) console.log(`${name}: ${holds}`);
-  process.exit(values.list ? 0 : 2);
-}
+const listed = values.list || chosen.length === 0;
+if (listed) for (const { name, holds } of TARGETS) console.log(`${name}: ${holds}`);
 
 let at = '';
 process.on('unhandledRejection', (error) => {
   console.error(`unhandled rejection while ${at}:`, error);
-  process.exit(1);
+  throw error;
 });
 
 const totals = new Map<string, number>();
 const findings: string[] = [];
-const left = new Set(chosen);
+const left = new Set(listed ? [] : chosen);
 const secondsEach = (Number(values.minutes) * 60) / chosen.length;
 
 for (let spent = 0; spent < secondsEach && left.size > 0; spent += SLICE_SECONDS) {
   const seconds = Math.min(SLICE_SECONDS, secondsEach - spent);
   for (const one of left) await slice(one, seconds * 1_000);
 }
-console.log('\ninputs tried');
-for (const [name, inputs] of totals) console.log(`${String(inputs).padStart(12)}  ${name}`);
-console.log(findings.length === 0 ? 'nothing found' : `found:\n${findings.join('\n')}`);
-process.exitCode = findings.length === 0 ? 0 : 1;
+if (!listed) report();
+process.exitCode = findings.length > 0 || (listed && !values.list) ? 1 : 0;
+
+function report(): void {
+  console.log('\ninputs tried');
+  for (const [name, inputs] of totals) console.log(`${String(inputs).padStart(12)}  ${name}`);
+  console.log(findings.length === 0 ? 'nothing found' : `found:\n${findings.join('\n')}`);
+}
 
 async function slice(one: Target, limitMs: number): Promise<void> {
   const seed = values.seed === undefined ? Math.trunc(Math.random() * 2 ** 31) : Number(values.seed);

@@ -38,7 +38,7 @@ const spare = fc.oneof(
     true,
     0,
     -1,
-    1e999,
+    Infinity,
     '3600',
     ' 60 ',
     'Bearer',
@@ -166,7 +166,7 @@ export const OAUTH_TARGETS = [
         );
         return;
       }
-      const token = tokenAnswerOf(read as Parameters<typeof tokenAnswerOf>[0]);
+      const token = tokenAnswerOf(read);
       if (!token) return;
       assert.ok(answered.status >= 200 && answered.status < 300);
       const sent = answered.text.trimStart().startsWith('{')
@@ -253,7 +253,10 @@ export const OAUTH_TARGETS = [
     'what is written is read; any other text is read or refused, without a throw',
     fc.oneof(tree, near([CREDENTIALS, DENIED])),
     (input) => {
-      if (typeof input === 'string') return void readXml(input);
+      if (typeof input === 'string') {
+        readXml(input);
+        return;
+      }
       const plain = ({ name, text, children }: XmlElement): XmlElement => ({
         name,
         text: children.length > 0 ? '' : text,

@@ -5,7 +5,10 @@ import { mutated } from '../property/mcp-spelling.ts';
 export const anyText: fc.Arbitrary<string> = fc.oneof(
   fc.string({ maxLength: 60 }),
   fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.string({ unit: fc.constantFrom(...'=;,"\\ \t:/?#[]@&<>{}%.-_+*!aA0\u00e9\u2028\r\n\0'), maxLength: 60 }),
+  fc.string({
+    unit: fc.constantFrom(...Array.from('=;,"\\ \t:/?#[]@&<>{}%.-_+*!aA0\u00e9\u2028\r\n\0')),
+    maxLength: 60,
+  }),
 );
 
 /** A text in which one piece stands many times over, between others: what expressions that backtrack are slow on. */
@@ -67,7 +70,8 @@ function alter(root: unknown, at: number, kind: string, put: unknown): void {
   const fields = holder as Record<string | number, unknown>;
   if (kind === 'replace') fields[key] = put;
   else if (kind === 'empty') fields[key] = Array.isArray(fields[key]) ? [] : typeof fields[key] === 'string' ? '' : {};
-  else if (kind === 'drop') Array.isArray(holder) ? holder.splice(Number(key), 1) : delete fields[key];
+  else if (kind === 'drop' && Array.isArray(holder)) holder.splice(Number(key), 1);
+  else if (kind === 'drop') delete fields[key];
   else if (kind === 'double') {
     if (Array.isArray(holder)) holder.push(structuredClone(holder[Number(key)]));
     else fields[`${key}2`] = structuredClone(fields[key]);

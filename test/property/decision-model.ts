@@ -32,8 +32,18 @@ const spelledName = (name: string) =>
 const intruder: fc.Arbitrary<Header> = fc.tuple(
   fc
     .constantFrom(
-      ...['x-user-sub', 'x-user-email', 'x-forwarded-user-id', 'x-forwarded-user-auth-method', 'cookie', 'dpop'],
-      ...['x-static', 'x-api-version', 'x-envoy-original-path', 'x-forwarded-host', 'proxy-authorization', 'forwarded'],
+      'x-user-sub',
+      'x-user-email',
+      'x-forwarded-user-id',
+      'x-forwarded-user-auth-method',
+      'cookie',
+      'dpop',
+      'x-static',
+      'x-api-version',
+      'x-envoy-original-path',
+      'x-forwarded-host',
+      'proxy-authorization',
+      'forwarded',
     )
     .chain(spelledName),
   fc.constant('root'),

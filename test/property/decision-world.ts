@@ -15,8 +15,8 @@ import { TokenExchanges } from '../../src/strategies/token-exchange.ts';
 import { answering } from '../fuzz/answering.ts';
 import { dpopParts, testTools } from '../unit/authn/support.ts';
 
-export const ISSUER = 'https://idp.example.com';
-export const RESOURCE = 'https://mcp.example.com/mcp';
+const ISSUER = 'https://idp.example.com';
+const RESOURCE = 'https://mcp.example.com/mcp';
 export const NOW_MS = Date.UTC(2026, 0, 1);
 export const API_KEY = 'the-key';
 export const MAX_BODY = 1_000;

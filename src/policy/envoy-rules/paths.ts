@@ -20,12 +20,13 @@ const SAFE_ACTIONS: ReadonlySet<unknown> = new Set([
  * all of them as `/closed/mcp`. An exact match lets none of these through.
  */
 export function ambiguousPaths(routes: Iterable<readonly [RouteUse, RoutePolicy]>): Finding[] {
-  const hosts = new Map<Connections, Map<unknown, { policies: Set<RoutePolicy>; loose: RouteUse[] }>>();
+  type Host = { readonly policies: Set<RoutePolicy>; readonly loose: RouteUse[] };
+  const hosts = new Map<Connections, Map<unknown, Host>>();
   for (const [route, policy] of routes) {
-    let byHost = hosts.get(route.connections);
-    if (!byHost) hosts.set(route.connections, (byHost = new Map()));
-    let host = byHost.get(route.virtualHost.value);
-    if (!host) byHost.set(route.virtualHost.value, (host = { policies: new Set(), loose: [] }));
+    const byHost = hosts.get(route.connections) ?? new Map<unknown, Host>();
+    hosts.set(route.connections, byHost);
+    const host = byHost.get(route.virtualHost.value) ?? { policies: new Set(), loose: [] };
+    byHost.set(route.virtualHost.value, host);
     host.policies.add(policy);
     if (route.forwards && !route.node.at('match', 'path').there) host.loose.push(route);
   }
