@@ -12,6 +12,8 @@ export function normalUrl(text: string): string | undefined {
   const url = PLAIN_URL.test(text) ? URL.parse(text) : null;
   if (!url || url.username || url.password) return undefined;
   const { origin, pathname } = url;
+  // RFC 3986 2.1: `%%66d` would become the escape `%fd`, which nobody has written.
+  if (/%(?![0-9a-f]{2})/i.test(pathname)) return undefined;
   const path = pathname.replaceAll(/%[0-9a-f]{2}/gi, (escape) => {
     const letter = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
     return UNRESERVED.test(letter) ? letter : escape.toUpperCase();
