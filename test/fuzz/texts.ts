@@ -68,7 +68,7 @@ function alter(root: unknown, at: number, kind: string, put: unknown): void {
   if (!place) return;
   const [holder, key] = place;
   const fields = holder as Record<string | number, unknown>;
-  if (kind === 'replace') fields[key] = put;
+  if (kind === 'replace') fields[key] = structuredClone(put);
   else if (kind === 'empty') fields[key] = Array.isArray(fields[key]) ? [] : typeof fields[key] === 'string' ? '' : {};
   else if (kind === 'drop' && Array.isArray(holder)) holder.splice(Number(key), 1);
   else if (kind === 'drop') delete fields[key];
