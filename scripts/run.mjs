@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm start`, `npm test` and `npm run bench` on a fresh clone: gets what is missing (Node, dependencies, Envoy, for the
-// tests Redis, for the measurements wrk), then runs the demo, the tests or the measurements. Runs on Node 18 and newer; what follows the setup runs on 22.18 and newer.
+// `npm start`, `npm test`, `npm run bench` and `npm run fuzz` on a fresh clone: gets what is missing (Node, dependencies,
+// Envoy, for the tests Redis, for the measurements wrk), then runs the demo, the tests, the measurements or the fuzzing. Runs on Node 18 and newer; what follows the setup runs on 22.18 and newer.
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ import { findRedis } from './lib/redis.mjs';
 import { explain, say, SetupError } from './lib/say.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const COMMANDS = ['test', 'demo', 'bench'];
+const COMMANDS = ['test', 'demo', 'bench', 'fuzz'];
 
 const TEST_LIMIT_MS = 120_000;
 // From Node 24 on the limit is one test's; before, it is also that of a whole file.
@@ -40,6 +40,10 @@ async function main(command, args, signal, setupIsDone) {
     return runInOurPlace(node, [fileURLToPath(import.meta.url), command, ...args], { cwd: ROOT, env: setup.env });
   }
   await installDependencies(setup);
+  if (command === 'fuzz') {
+    setupIsDone();
+    return runInOurPlace(node, [join('test', 'fuzz', 'main.ts'), ...args], { cwd: ROOT, env: setup.env });
+  }
   const envoy = await findEnvoy(setup);
   const redis =
     command === 'test' || (command === 'bench' && args.includes('grants')) ? await findRedis(setup) : undefined;

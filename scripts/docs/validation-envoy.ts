@@ -14,6 +14,20 @@ const AUTHZ_OFF = `typed_per_filter_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
     disabled: true`;
 
+const HTTP2 = `typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    explicit_http_config: { http2_protocol_options: {} }`;
+const NO_TRAILERS = `name: no_request_trailers
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+  mutations:
+    request_trailers_mutations: [{ remove_on_match: { key_matcher: { safe_regex: { regex: ".*" } } } }]`;
+const BUFFER = `name: envoy.filters.http.buffer
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer
+  max_request_bytes: 4194304`;
+
 /** Codes of the Envoy configuration. */
 export const ENVOY_CODES: Readonly<Record<string, CodeEntry>> = {
   'V-20': {
@@ -129,6 +143,66 @@ export const ENVOY_CODES: Readonly<Record<string, CodeEntry>> = {
   config_source: { resource_api_version: V3, path_config_source: { path: /etc/envoy/routes.yaml } }`,
         },
         good: { 'config file': 'envoy: { admin: "http://127.0.0.1:9901" }' },
+      },
+    ],
+  },
+  'V-32': {
+    title: 'A backend gets the trailers of requests',
+    why: 'Headers are decided about before the body; a client of HTTP/2 can send more of them after it. Towards HTTP/1 Envoy drops them, towards HTTP/2 and HTTP/3 it does not. A backend that reads a trailer as a header would believe who the client says it is (warning).',
+    examples: [
+      {
+        bad: { cluster: HTTP2 },
+        good: { cluster: HTTP2, 'another filter': NO_TRAILERS },
+      },
+    ],
+  },
+  'V-33': {
+    title: 'Routes with different policies are told apart by paths that can be written in several ways',
+    why: 'Where a route is not matched by an exact `path`, `/open/../crm/mcp`, `//crm/mcp` or `/open/..%2fcrm/mcp` may be judged by the policy of one route and served by the backend as another (warning).',
+    examples: [
+      {
+        around: { route: 'match: { prefix: /crm/ }' },
+        bad: { 'connection manager': 'normalize_path: false' },
+        good: {
+          'connection manager':
+            'normalize_path: true\nmerge_slashes: true\npath_with_escaped_slashes_action: REJECT_REQUEST',
+        },
+      },
+    ],
+  },
+  'V-34': {
+    title: 'A proxy is trusted by an address that clients choose',
+    why: 'On a listener that takes addresses from the PROXY protocol, whoever can connect is whoever it likes; a `trusted_proxy` method that names addresses believes it (warning). What `x-forwarded-for` says is not believed by such methods, whatever `xff_num_trusted_hops` is.',
+    examples: [
+      {
+        around: {
+          'mcp.identity': 'incomingAuth: [mesh]\nresource: null',
+          listener: `listener_filters:
+  - name: envoy.filters.listener.proxy_protocol
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol`,
+        },
+        bad: {
+          'config file': `incomingAuth:
+  mesh: { type: trusted_proxy, trustedPeers: [10.0.0.0/8] }
+  corp: { type: jwt, issuer: https://idp.example.com }`,
+        },
+        good: {
+          'config file': `incomingAuth:
+  mesh: { type: trusted_proxy, trustedPeers: ["spiffe://corp/gateway"] }
+  corp: { type: jwt, issuer: https://idp.example.com }`,
+        },
+      },
+    ],
+  },
+  'V-35': {
+    title: 'Nothing bounds bodies of unannounced length before ext_proc asks for them',
+    why: 'Where ext_proc edits or signs bodies, Envoy 1.40 stands still when more arrives than its buffer holds; after a minute the client is told 408. A body that says how long it is is refused at once (warning).',
+    examples: [
+      {
+        around: { 'mcp.identity': META },
+        bad: { ext_authz: 'with_request_body: null' },
+        good: { ext_authz: 'with_request_body: null', 'another filter': BUFFER },
       },
     ],
   },

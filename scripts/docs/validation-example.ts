@@ -8,6 +8,10 @@ export interface Snippet {
   readonly ext_proc?: string;
   readonly 'connection manager'?: string;
   readonly listener?: string;
+  /** That of the backend. */
+  readonly cluster?: string;
+  /** Stands before the others. */
+  readonly 'another filter'?: string;
   readonly bootstrap?: string;
 }
 

@@ -42,13 +42,14 @@ function envoyWith(snippet: Snippet): Loose {
   const manager = listener.filter_chains[0].filters[0].typed_config;
   const route = manager.route_config.virtual_hosts[0].routes[0];
   const filter = (name: string): Loose => manager.http_filters.find((one: Loose) => one.name === name).typed_config;
-  const places: Record<Exclude<keyof Snippet, 'config file'>, Loose> = {
+  const places: Record<Exclude<keyof Snippet, 'config file' | 'another filter'>, Loose> = {
     'mcp.identity': route.metadata.filter_metadata['mcp.identity'],
     route,
     ext_authz: filter('envoy.filters.http.ext_authz'),
     ext_proc: filter('envoy.filters.http.ext_proc'),
     'connection manager': manager,
     listener,
+    cluster: envoy.static_resources.clusters.find((one: Loose) => one.name === 'crm'),
     bootstrap: envoy,
   };
   for (const [place, target] of Object.entries(places)) {
@@ -58,6 +59,7 @@ function envoyWith(snippet: Snippet): Loose {
       else target[key] = value;
     }
   }
+  if (snippet['another filter']) manager.http_filters.unshift(parse(snippet['another filter']));
   return envoy;
 }
 

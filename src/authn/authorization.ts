@@ -1,5 +1,6 @@
 import { refuse, type Refusal } from '../core/refusal.ts';
 import type { HeaderFields } from '../core/request-facts.ts';
+import { withoutOws } from './credential-header.ts';
 
 /** The Authorization header of a request, read once. */
 export type Authorization =
@@ -35,13 +36,13 @@ export function readAuthorization(headers: HeaderFields, takesDpop = false): Aut
   const first = headers.get('authorization');
   if (first === undefined) return NONE;
   if (headers.all('authorization').length > 1) return REPEATED;
-  const value = first.trim();
+  const value = withoutOws(first);
   const space = value.indexOf(' ');
   const scheme = space === -1 ? value : value.slice(0, space);
   if (!SCHEME.test(scheme)) return MALFORMED;
   const kind = scheme.toLowerCase();
   if (kind !== 'bearer' && kind !== 'basic' && !(takesDpop && kind === 'dpop')) return OTHER;
-  const credential = space === -1 ? '' : value.slice(space).trimStart();
+  const credential = space === -1 ? '' : withoutOws(value.slice(space));
   if (!TOKEN68.test(credential)) return credential.includes(',') ? REPEATED : MALFORMED;
   return kind === 'basic' ? { kind, value: credential } : { kind, token: credential };
 }

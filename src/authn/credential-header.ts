@@ -18,7 +18,7 @@ export function readCredentialHeader(headers: HeaderFields, name: string): strin
  * RFC 9110 5.6.3: spaces and tabs only. `trim()` would take the last byte of some UTF-8 letters for a space, and
  * a regular expression would need quadratic time for long runs of spaces.
  */
-function withoutOws(value: string): string {
+export function withoutOws(value: string): string {
   let start = 0;
   let end = value.length;
   while (start < end && isOws(value.charCodeAt(start))) start++;

@@ -1,4 +1,5 @@
 import type { IncomingMethodConfig } from '../authn/schema.ts';
+import { readPeer } from '../authn/trusted-peers.ts';
 import type { World } from '../policy/world.ts';
 import type { Config } from './schema.ts';
 
@@ -9,7 +10,12 @@ export function worldOf(config: Config): World {
     methods: new Map(
       Object.entries(config.incomingAuth).map(([name, method]) => [
         name,
-        { type: method.type, ...issuerOf(method), headers: headersOf(method) },
+        {
+          type: method.type,
+          ...issuerOf(method),
+          headers: headersOf(method),
+          trustsAddresses: trustsAddresses(method),
+        },
       ]),
     ),
     providers: new Set(Object.keys(config.upstreamProviders)),
@@ -29,6 +35,10 @@ function issuerOf(method: IncomingMethodConfig): { issuer?: string; subjectClaim
   return method.type === 'jwt' || method.type === 'introspection'
     ? { issuer: method.issuer, subjectClaim: method.subjectClaim }
     : {};
+}
+
+function trustsAddresses(method: IncomingMethodConfig): boolean {
+  return method.type === 'trusted_proxy' && method.trustedPeers.some((peer) => readPeer(peer)?.kind === 'block');
 }
 
 /** Lower-case names of the headers that `method` reads credentials from. */

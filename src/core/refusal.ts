@@ -137,6 +137,8 @@ export const WIRE = {
   header_mismatch: plain(400, HEADER_MISMATCH, 'The MCP headers do not match the body'),
   body_encoded: plain(415, INVALID_REQUEST, 'Bodies with a content-encoding are not accepted here'),
   body_type: plain(415, INVALID_REQUEST, 'The content-type must be application/json'),
+  /** RFC 9110 15.5.9. */
+  body_late: plain(408, INVALID_REQUEST, 'The body did not arrive in time, or is too large to be held'),
   body_too_large: plain(413, INVALID_REQUEST, 'The body is too large'),
 
   session_unknown: plain(404, SESSION_UNKNOWN, 'The session is not known; open a new one'),

@@ -92,10 +92,7 @@ export function createProcess(
       if (closed) return;
       answered = step.kind === 'answer';
       if (step.kind === 'continue' && step.wantsBody)
-        bodyTimer = setTimeout(
-          () => fail(status.DEADLINE_EXCEEDED, 'the request body did not arrive'),
-          BODY_LIMIT_MS,
-        ).unref();
+        bodyTimer = setTimeout(() => guarded(() => reply(kind, carrier.bodyLate())), BODY_LIMIT_MS).unref();
       if (step.kind === 'continue' && step.wantsAnswer === 'buffered')
         bodyTimer = setTimeout(() => guarded(() => reply(kind, carrier.late())), answerLimitMs).unref();
       if (step.kind === 'continue' && step.wantsAnswer === 'streamed') streaming = true;
@@ -152,7 +149,8 @@ function sealedPlan(metadata: Buffer | undefined): string | undefined {
 
 function modeFor({ wantsBody, wantsAnswer }: Extract<Step, { kind: 'continue' }>): { modeOverride?: ModeOverride } {
   if (wantsBody) return { modeOverride: { responseHeaders: 'send', requestBody: 'buffered' } };
-  // BUFFERED hangs or ends in a bare 500 above the buffer limit; BUFFERED_PARTIAL shows what there is (Envoy 1.40).
+  // BUFFERED hangs or ends in a bare 500 above the buffer limit; BUFFERED_PARTIAL shows what there is (Envoy 1.40). Of
+  // requests it is no use: beside such a body Envoy leaves out what is said of the headers.
   const responseBody = wantsAnswer === 'buffered' ? 'buffered_partial' : wantsAnswer;
   return responseBody ? { modeOverride: { responseHeaders: 'send', responseBody } } : {};
 }

@@ -168,6 +168,11 @@ export const REFUSALS: Record<Reason, Explanation> = {
     mend: 'Send it without `content-encoding`.',
   },
   body_type: { cause: '`content-type` is not `application/json`.', mend: 'Correct the client.' },
+  body_late: {
+    cause:
+      'The body was waited for for 60 s: the client is slow, or it sent more than Envoy can hold without saying how much (V-35).',
+    mend: 'Clients that announce the length of their bodies are told at once. Bound the bodies of others in Envoy: see V-35.',
+  },
   body_too_large: {
     cause: 'The body is larger than `limits.maxBody`. Envoy answers 413 by itself beyond `max_request_bytes`.',
     mend: 'Raise both, and the buffers of the listener (V-29), or put the tool on a route that reads no bodies.',
@@ -220,8 +225,8 @@ export const REFUSALS: Record<Reason, Explanation> = {
   },
   path_not_signable: {
     cause:
-      'The path or query of the request can be written in several ways, so a signature over one of them would not hold.',
-    mend: 'Send it in its plain form: no `//`, no `..`, no broken `%` sequences.',
+      'The path or query of the request can be written in several ways, so a signature over one of them would not hold; or the query has more than 256 parameters.',
+    mend: 'Send it in its plain form: no `//`, no `..`, no broken `%` sequences. Put many parameters into the body.',
   },
   exchange_answer_invalid: {
     cause:

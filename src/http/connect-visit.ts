@@ -53,10 +53,20 @@ export function openVisit(
   return { query, form, known, browser: known ?? new Browser(), person, peer: peerOf(request), signal };
 }
 
-/** With `use_remote_address` Envoy appends who has connected; what stands before that is the client's own word. */
+/**
+ * With `use_remote_address` Envoy says who the client is, past as many load balancers as `xff_num_trusted_hops` counts.
+ * Of clients with an address that it calls internal it does not, and lets what they say pass; but it appends who has
+ * connected to what stands before in `x-forwarded-for` (covered by test/e2e/envoy-facts-addresses.test.ts).
+ */
 function peerOf({ headers }: IncomingMessage): string | undefined {
-  const address = [headers['x-forwarded-for']].flat().join().split(',').at(-1)?.trim() ?? '';
+  const external = headers['x-envoy-external-address'];
+  const told = headers['x-envoy-internal'] === undefined && external !== undefined ? single(external) : undefined;
+  const address = told ?? single(headers['x-forwarded-for']).split(',').at(-1)?.trim() ?? '';
   return isIP(address) === 0 ? undefined : address;
+}
+
+function single(value: string | string[] | undefined): string {
+  return [value].flat().join();
 }
 
 export function shown(show: Page, told: readonly Told[] = [], cookies: readonly string[] = []): Reply {

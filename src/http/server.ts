@@ -12,23 +12,42 @@ export interface HttpServer {
   close(limitMs: number): Promise<void>;
 }
 
-/** How large request heads may be and how long a peer may take, so that slow or huge requests cost little. */
-const LIMITS = { maxHeaderSize: 32 * 1024, headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 60_000 };
+/**
+ * How large request heads may be (Envoy's own limit is 60 KiB) and how long a peer may take, in milliseconds, so that
+ * slow or huge requests cost little.
+ */
+const LIMITS = {
+  maxHeaderSize: 32 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  keepAliveTimeout: 60_000,
+  /** How often it is looked whether somebody takes longer; Node's own is half a minute. */
+  connectionsCheckingInterval: 5_000,
+};
+/** Connections at a time; further ones are closed. Those that do nothing end by the limits above. */
+const MAX_CONNECTIONS = 4_096;
 
 /**
  * An HTTP listener for people, clients and probes.
  * @param address `host:port` or `unix:/path` (mode 0660)
  * @throws when the address cannot be bound
  */
-export async function startHttp(address: string, handlers: readonly Handler[], log: Log): Promise<HttpServer> {
-  const server = createServer(LIMITS, (request, response) => {
+export async function startHttp(
+  address: string,
+  handlers: readonly Handler[],
+  log: Log,
+  limits: typeof LIMITS = LIMITS,
+): Promise<HttpServer> {
+  const server = createServer(limits, (request, response) => {
     void answer(request, response);
   });
+  server.maxConnections = MAX_CONNECTIONS;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.setHeader('x-content-type-options', 'nosniff');
     try {
-      const url = new URL(request.url ?? '/', 'http://localhost');
+      const url = URL.parse(request.url ?? '/', 'http://localhost');
+      if (!url) return sendJson(response, 400, { error: 'bad_request' }); // `//` and its like
       for (const handler of handlers) if (await handler(request, response, url)) return;
       sendJson(response, 404, { error: 'not_found' });
     } catch (error) {

@@ -78,7 +78,7 @@ function announcedLength(headers: HeaderFields): number {
 }
 
 /** How much of an undecided or unauthenticated body is read, in bytes: enough for the id and the audit, no work for floods. */
-const GLANCE_LIMIT = 64 * 1024;
+export const GLANCE_LIMIT = 64 * 1024;
 
 /** The message in a body that nothing depends on, for the id of an answer and for the audit. */
 export function glanceAtBody(facts: RequestFacts): McpMessage | undefined {

@@ -12,7 +12,7 @@ import { readTarget, type SignableRequest, type SigningPlan, signRequest } from 
 import { dated, signerFor } from '../propagation/assertion.ts';
 import type { Signers } from '../propagation/signers.ts';
 import { answer } from './answer.ts';
-import { readMessageBody } from './body.ts';
+import { GLANCE_LIMIT, readMessageBody } from './body.ts';
 import { ListAnswer, type ListMode, type ListPlan } from './list-filter.ts';
 import { openPlan, type Plan, type SessionPlan } from './plan.ts';
 
@@ -86,9 +86,9 @@ export class Carrier {
     this.#rpcId = plan.rpcId;
     this.#elicitationUrl = plan.session?.opens?.elicitationUrl ?? false;
     if (plan.sign) return this.#prepareSigning(plan, plan.sign, endOfStream);
-    // For what a session only likes to know, a body above the limit is not asked for: it would end the request.
-    const glances =
-      plan.session?.opens?.elicitationUrl === null && Number(headers.get('content-length') ?? '0') <= plan.maxBody;
+    // For what a session only likes to know, no body is held up that is large, or may be.
+    const length = Number(headers.get('content-length') ?? 'unknown');
+    const glances = plan.session?.opens?.elicitationUrl === null && length <= Math.min(GLANCE_LIMIT, plan.maxBody);
     const wantsBody = !endOfStream && (plan.meta !== undefined || glances);
     return wantsBody ? { kind: 'continue', wantsBody } : CONTINUE;
   }
@@ -173,6 +173,11 @@ export class Carrier {
     if (part.kind === 'refused') return this.#refuse(plan, part.refusal, this.#status);
     if (plan.list.of === 'answer') this.#record(plan, 'allow', 'ok', this.#status, this.#status);
     return part.body === undefined ? CONTINUE : { kind: 'continue', body: part.body };
+  }
+
+  /** The body that was asked for has not come in time: the client is slow, or Envoy's buffer was full too early. */
+  bodyLate(): Step {
+    return this.#plan ? this.#refuse(this.#plan, refuse('body_late')) : CONTINUE;
   }
 
   /** The answer that was asked for has not ended in time. */

@@ -5,7 +5,10 @@ import type { HeaderFields } from '../core/request-facts.ts';
 import type { Carrier } from './carry-out.ts';
 
 /** The phases of one request in ext_proc. */
-export type Phases = Pick<Carrier, 'requestHeaders' | 'requestBody' | 'responseHeaders' | 'responseBody' | 'late'>;
+export type Phases = Pick<
+  Carrier,
+  'requestHeaders' | 'requestBody' | 'bodyLate' | 'responseHeaders' | 'responseBody' | 'late'
+>;
 
 /**
  * A carrier whose phases are spans, each as long as our own work in it; a request that asks nothing of us has none.
@@ -38,6 +41,7 @@ export function traceCarrier(
     // An answer may come in any number of pieces; the last one settles it.
     responseBody: (body, end) =>
       end ? span('response_body', () => carrier.responseBody(body, end)) : carrier.responseBody(body, end),
+    bodyLate: () => span('request_late', () => carrier.bodyLate()),
     late: () => span('response_late', () => carrier.late()),
   };
 }

@@ -2,14 +2,17 @@ import type { Problem } from '../core/problem.ts';
 import type { Connections, EnvoyModel, RouteUse } from './envoy-config/model.ts';
 import { Node } from './envoy-config/node.ts';
 import { authzSettings, authzTimeout } from './envoy-rules/authz.ts';
-import { bodyInCheck, bufferLimits } from './envoy-rules/body.ts';
+import { bodyInCheck, bufferLimits, unboundedBodies } from './envoy-rules/body.ts';
 import type { EnvoyRule, Limits } from './envoy-rules/context.ts';
 import { gracefulClose, procPresent, rejectedCredentials } from './envoy-rules/ext-proc.ts';
 import { type Finding, mergeFindings } from './envoy-rules/finding.ts';
 import { filtersOn, type OwnFilters, ownFilters } from './envoy-rules/own-filters.ts';
+import { ambiguousPaths } from './envoy-rules/paths.ts';
+import { forgeablePeers } from './envoy-rules/peers.ts';
 import { authzMissing, policyMissing, upgradesPastAuthz } from './envoy-rules/reach.ts';
 import { sharedResources } from './envoy-rules/shared-resources.ts';
 import { signedRewrites, streamTimeouts } from './envoy-rules/traffic.ts';
+import { requestTrailers } from './envoy-rules/trailers.ts';
 import { canonicalJson } from './resolve.ts';
 import type { RoutePolicy } from './route-policy.ts';
 import { validatePolicy } from './validate.ts';
@@ -26,6 +29,9 @@ const RULES: readonly EnvoyRule[] = [
   gracefulClose,
   signedRewrites,
   streamTimeouts,
+  requestTrailers,
+  forgeablePeers,
+  unboundedBodies,
 ];
 
 /** What was proved of a policy, wherever it stands. */
@@ -80,7 +86,7 @@ export function validateEnvoy(model: EnvoyModel, world: World, limits: Limits): 
       ...(fault === undefined ? {} : { fault }),
     });
   }
-  findings.push(...sharedResources(withPolicy, world));
+  findings.push(...sharedResources(withPolicy, world), ...ambiguousPaths(withPolicy));
   return {
     problems: mergeFindings(findings, model.document),
     routeCount: new Set(model.routes.map((route) => route.node)).size,

@@ -8,6 +8,8 @@ export interface World {
       /** Claim that names the user; without it, `sub`. */
       readonly subjectClaim?: string;
       readonly headers: readonly string[];
+      /** A proxy is known by the address it connects from. */
+      readonly trustsAddresses?: boolean;
     }
   >;
   readonly providers: ReadonlySet<string>;

@@ -49,13 +49,17 @@ export function signingPlan({ host, region, service, credentials }: AwsSigning):
   return { host, region, service, accessKeyId, ...secrets };
 }
 
+/** The library copies all of them once for each: 7,000, which fit into a path, hold up the process for 20 seconds. */
+const MAX_PARAMETERS = 256;
+
 /**
  * Reads `:path` for signing. AWS decodes the query and encodes it again before it compares (SigV4, canonical request),
  * where implementations differ about `+` and about characters that need no encoding. So the query is sent in the one
  * form about which all agree, as the AWS SDKs do; `+` is a space, as in forms.
  * @param path latin-1 text, one character per byte
  * @returns undefined for what cannot be signed: dot segments, which the signature leaves out, so that it would be good
- * for another path than the route was chosen by; bytes that are not UTF-8; a query that authenticates by itself
+ * for another path than the route was chosen by; bytes that are not UTF-8; a query that authenticates by itself, or has
+ * more parameters than are signed
  */
 export function readTarget(path: string): SignableTarget | undefined {
   const bytes = Buffer.from(path, 'latin1');
@@ -67,6 +71,7 @@ export function readTarget(path: string): SignableTarget | undefined {
   const pieces: string[] = [];
   for (const piece of rest.join('?').split('&')) {
     if (piece === '') continue;
+    if (pieces.length === MAX_PARAMETERS) return undefined;
     const equals = piece.indexOf('=');
     const name = decoded(equals === -1 ? piece : piece.slice(0, equals));
     const value = equals === -1 ? '' : decoded(piece.slice(equals + 1));

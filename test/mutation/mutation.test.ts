@@ -11,6 +11,7 @@ import { type Mutation, mutated } from './mutation.ts';
 import { configMutations } from './mutations-config.ts';
 import { envoyMutations } from './mutations-envoy.ts';
 import { policyMutations } from './mutations-policy.ts';
+import { trafficMutations } from './mutations-traffic.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mcp-identity-mutation-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -31,7 +32,7 @@ function told(problems: readonly Problem[]): string {
     .join('\n');
 }
 
-const ALL: readonly Mutation[] = [...configMutations, ...policyMutations, ...envoyMutations];
+const ALL: readonly Mutation[] = [...configMutations, ...policyMutations, ...envoyMutations, ...trafficMutations];
 
 test('the unbroken pair is clean', async () => {
   assert.equal(told(await problemsOf(goodPair())), '');
@@ -66,6 +67,10 @@ test('every code of the contract has a mutation', () => {
     '29',
     '30',
     '31',
+    '32',
+    '33',
+    '34',
+    '35',
   ];
   assert.deepEqual(
     codes.filter((code) => !made.has(`V-${code}`)),

@@ -262,7 +262,13 @@ export const envoyMutations: readonly Mutation[] = [
     envoy: (e) => (e.route('hr').typed_per_filter_config = { [PROC]: { '@type': ROUTE_PROC, disabled: true } }),
   },
 
-  { name: 'no body for Check', code: 'V-23', says: /does not buffer/, envoy: (e) => delete e.authz.with_request_body },
+  {
+    name: 'no body for Check',
+    code: 'V-23',
+    alsoCodes: ['V-35'],
+    says: /does not buffer/,
+    envoy: (e) => delete e.authz.with_request_body,
+  },
   {
     name: 'the body as text',
     code: 'V-23',
@@ -272,6 +278,7 @@ export const envoyMutations: readonly Mutation[] = [
   {
     name: 'a part of the body',
     code: 'V-23',
+    alsoCodes: ['V-35'],
     says: /cuts/,
     envoy: (e) => (e.authz.with_request_body.allow_partial_message = true),
   },

@@ -2,9 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { decodeCheckRequest } from '../../src/envoy/codec/check-request.ts';
-import { decodeProcessingRequest } from '../../src/envoy/codec/processing-request.ts';
-import { decodeStruct, encodeStruct } from '../../src/envoy/codec/struct.ts';
-import { DecodeError } from '../../src/envoy/codec/wire.ts';
+import { encodeStruct } from '../../src/envoy/codec/struct.ts';
 import { CheckRequest, ProcessingRequest, Struct, toProtoStruct, wire } from '../unit/envoy/codec/oracle.ts';
 import {
   broken,
@@ -20,14 +18,8 @@ import {
   toFields,
   toProcessingFields,
 } from './codec-messages.ts';
-import { expectedCheck, expectedProcessing, expectedStruct } from './codec-views.ts';
-
-const readCheck = (input: Buffer) => decodeCheckRequest(input, NAMESPACE);
-/** Keeps of `read` what the oracle leaves open. */
-const checkOracle = (input: Buffer, read: unknown) => ({ ...(read as object), ...expectedCheck(input, NAMESPACE) });
-const readProcessing = (input: Buffer) => decodeProcessingRequest(input, NAMESPACE);
-const processingOracle = (input: Buffer) => expectedProcessing(input, NAMESPACE);
-const readStruct = (input: Buffer) => structuredClone(decodeStruct(input));
+import { agrees, checkOracle, processingOracle, readCheck, readProcessing, readStruct } from './codec-oracles.ts';
+import { expectedCheck, expectedStruct } from './codec-views.ts';
 
 test('requests that protobufjs writes are read as they were meant', () => {
   fc.assert(
@@ -55,23 +47,6 @@ test('order, pieces and unknown fields change nothing', () => {
     { numRuns: 300 },
   );
 });
-
-/** Reads, or refuses with a DecodeError; whatever is read must be what the oracle reads. */
-function agrees(
-  input: Buffer,
-  read: (input: Buffer) => unknown,
-  oracle: (input: Buffer, read: unknown) => unknown,
-): boolean {
-  let message: unknown;
-  try {
-    message = read(input);
-  } catch (error) {
-    assert.ok(error instanceof DecodeError, String(error));
-    return false;
-  }
-  assert.deepEqual(message, oracle(input, message));
-  return true;
-}
 
 test('damaged requests are refused or read as protobuf reads them', () => {
   let accepted = 0;

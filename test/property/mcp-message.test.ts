@@ -3,13 +3,11 @@ import { isUtf8 } from 'node:buffer';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { foldKey, KnownKeys } from '../../src/mcp/member-keys.ts';
-import { CLIENT_CAPABILITIES_KEY, type McpMessage, PROTOCOL_VERSION_KEY } from '../../src/mcp/message.ts';
+import { CLIENT_CAPABILITIES_KEY, PROTOCOL_VERSION_KEY } from '../../src/mcp/message.ts';
 import { scanMessage } from '../../src/mcp/scan-message.ts';
+import { isObject, type Obj, sameAsParsed } from './mcp-oracle.ts';
 import { mutated, someMessage, spelled } from './mcp-spelling.ts';
 
-type Obj = Record<string, unknown>;
-const isObject = (value: unknown): value is Obj => typeof value === 'object' && value !== null && !Array.isArray(value);
-const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
 const disputed = (text: unknown) => typeof text === 'string' && /[\0\p{Surrogate}]/u.test(text);
 const decomposed = (text: unknown) => typeof text === 'string' && text !== text.normalize('NFC');
 
@@ -58,30 +56,6 @@ function verdict(parsed: Obj, idText: string | undefined): 'message' | 'not_json
   if ('params' in parsed || 'result' in parsed === 'error' in parsed) return 'not_jsonrpc';
   if ('error' in parsed) return isObject(parsed['error']) ? 'message' : 'not_jsonrpc';
   return isObject(parsed['result']) && idFits ? 'message' : 'not_jsonrpc';
-}
-
-function sameAsParsed(message: McpMessage, body: Buffer): void {
-  const parsed = JSON.parse(body.toString('utf8')) as Obj;
-  const params = isObject(parsed['params']) ? parsed['params'] : {};
-  const meta = isObject(params['_meta']) ? params['_meta'] : {};
-  assert.equal(message.id, parsed['id']);
-  assert.equal(message.idJson === undefined ? undefined : JSON.parse(message.idJson), parsed['id']);
-  assert.equal(message.method, parsed['method']);
-  assert.equal(message.name, textOf(params['name']));
-  assert.equal(message.uri, textOf(params['uri']));
-  assert.equal(message.taskId, textOf(params['taskId']));
-  assert.equal(message.protocolVersion, meta[PROTOCOL_VERSION_KEY]);
-  const declares = (capabilities: unknown) =>
-    isObject(capabilities) && isObject(capabilities['elicitation']) && isObject(capabilities['elicitation']['url']);
-  assert.equal(
-    message.clientElicitationUrl,
-    declares(meta[CLIENT_CAPABILITIES_KEY]) || (message.method === 'initialize' && declares(params['capabilities'])),
-  );
-  const slice = (span: { start: number; end: number } | undefined) =>
-    span === undefined ? undefined : JSON.parse(body.toString('utf8', span.start, span.end));
-  assert.deepEqual(slice(message.spans.message), parsed);
-  assert.deepEqual(slice(message.spans.params), parsed['params']);
-  assert.deepEqual(slice(message.spans.meta), params['_meta']);
 }
 
 test('a message is read as JSON.parse reads it, and only a right one is one', () => {

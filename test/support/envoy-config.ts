@@ -30,6 +30,12 @@ export interface EnvoyOptions {
   readonly metadataLog?: string;
   /** Envoy traces too: its settings, and the port of its cluster `collector`. */
   readonly tracing?: { readonly settings: unknown; readonly port: number } | undefined;
+  /** Replaces fields of the connection manager. */
+  readonly manager?: Record<string, unknown>;
+  /** Stand before ext_authz. */
+  readonly filters?: readonly { readonly name: string; readonly typed_config: Record<string, unknown> }[];
+  /** The clusters of routes with a port of their own speak HTTP/2. */
+  readonly http2Backends?: boolean;
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
   /** The same routes at other ports. */
@@ -50,6 +56,15 @@ const EXT_PROC = 'type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.
 const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const HTTP2 = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+const SPEAKS_HTTP2 = {
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': HTTP2,
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
 
 const OFF = {
   'envoy.filters.http.ext_authz': {
@@ -110,6 +125,7 @@ export function envoyConfig(
     typed_per_filter_config: extProc ? OFF : { 'envoy.filters.http.ext_authz': OFF['envoy.filters.http.ext_authz'] },
   });
   const filters = [
+    ...(options.filters ?? []),
     {
       name: 'envoy.filters.http.ext_authz',
       typed_config: {
@@ -223,18 +239,16 @@ export function envoyConfig(
       ],
     },
     static_resources: {
-      listeners: [{ port: ports.listen }, ...(options.listeners ?? [])].map(listener),
+      listeners: [
+        { port: ports.listen, ...(options.manager && { manager: options.manager }) },
+        ...(options.listeners ?? []),
+      ].map(listener),
       clusters: [
         cluster('identity_grpc', ports.grpc, {
           connect_timeout: '1s',
           circuit_breakers: { thresholds: [{ max_requests: 10_000, max_pending_requests: 10_000 }] },
           per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
-          typed_extension_protocol_options: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-              '@type': HTTP2,
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
+          ...SPEAKS_HTTP2,
           ...(ports.grpc.length > 1
             ? {
                 health_checks: [
@@ -254,7 +268,9 @@ export function envoyConfig(
         cluster('identity_http', [ports.http]),
         ...(options.tracing === undefined ? [] : [cluster('collector', [options.tracing.port])]),
         cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
-        ...[...new Set(routes.flatMap((route) => route.port ?? []))].map((port) => cluster(`backend_${port}`, [port])),
+        ...[...new Set(routes.flatMap((route) => route.port ?? []))].map((port) =>
+          cluster(`backend_${port}`, [port], options.http2Backends ? SPEAKS_HTTP2 : {}),
+        ),
       ],
     },
   };

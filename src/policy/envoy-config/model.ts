@@ -12,6 +12,8 @@ export interface EnvoyModel {
   readonly unseen: readonly Unseen[];
   /** Addresses of a cluster's static endpoints, as `host:port` or `unix:/path`. */
   readonly endpoints: (cluster: string) => readonly string[];
+  /** The setting by which requests to this cluster may keep their trailers. */
+  readonly takesTrailers: (cluster: string) => Node | undefined;
   /** Value of a runtime key in the static layers; the last layer wins. */
   readonly runtime: (key: string) => unknown;
 }

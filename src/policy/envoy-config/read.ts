@@ -50,7 +50,7 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
     routes,
     tables,
     unseen,
-    endpoints: readClusters(sources.clusters),
+    ...readClusters(sources.clusters),
     runtime: readRuntime(sources.bootstrap),
   };
 }

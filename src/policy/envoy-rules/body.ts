@@ -4,6 +4,7 @@ import type { RouteUse } from '../envoy-config/model.ts';
 import { editedMetaKey, needsCheckBody, signsBody } from '../route-policy.ts';
 import type { EnvoyRule } from './context.ts';
 import type { Finding } from './finding.ts';
+import { runningOn } from './other-filters.ts';
 
 /** V-23: a route whose requests are judged by their body, which `Check` does not get, or not as it was sent. */
 export const bodyInCheck: EnvoyRule = ({ route, policy, authz }) => {
@@ -72,6 +73,40 @@ export const bufferLimits: EnvoyRule = ({ route, policy, authz, limits }) => {
     },
   ];
 };
+
+const BUFFER = 'envoy.extensions.filters.http.buffer.v3.Buffer';
+
+/**
+ * V-35, a warning: bodies that ext_proc edits or signs, with nothing before it that bounds them. Envoy 1.40 stands still
+ * where its buffer is full before ext_proc has asked for the body (covered by test/e2e/ext-proc-rough.test.ts). A length
+ * that is announced is refused by the service; a length that is not is only known by whoever holds the body.
+ */
+export const unboundedBodies: EnvoyRule = ({ route, policy, authz, proc }) => {
+  if (editedMetaKey(policy) === undefined && !signsBody(policy)) return [];
+  const [use] = proc.filter((one) => one.runs === 'yes');
+  const asked = authz.filter((one) => one.runs === 'yes');
+  if (!use || asked.length === 0 || asked.some(holdsBodies)) return [];
+  // Behind ext_authz it comes too late: what was held up there is more than it can hold.
+  const first = Math.min(use.filter.index, ...asked.map((one) => one.filter.index));
+  if (runningOn(route, BUFFER).some(({ index }) => index < first)) return [];
+  return [
+    {
+      code: 'V-35',
+      severity: 'warning',
+      node: use.filter.node,
+      message: 'a large body of unannounced length hangs for a minute before it is refused, because nothing bounds it',
+      mend: `put a filter of type ${BUFFER} with \`max_request_bytes\` before ext_authz, or let ext_authz buffer bodies`,
+      route: route.label,
+    },
+  ];
+};
+
+function holdsBodies({ settings, filter }: AuthzUse): boolean {
+  if (settings?.get('disable_request_body_buffering').flag()) return false;
+  const own = settings?.get('with_request_body');
+  const body = own?.there ? own : filter.config.get('with_request_body');
+  return body.there && !body.get('allow_partial_message').flag();
+}
 
 /** Bytes of the largest body that `Check` gets. */
 function checkBodyBytes({ runs, settings, filter }: AuthzUse): number {

@@ -17,7 +17,7 @@ export const resourceMissing: Rule = (policy, world) => {
 /** SCHEMA: RFC 9728 1.2: a URL without fragment; it stands in challenges, so nothing in it may end a quoted string. */
 export const resourceForm: Rule = ({ resource }) => {
   if (resource === undefined) return [];
-  const url = URL.canParse(resource) ? new URL(resource) : undefined;
+  const url = URL.parse(resource);
   const web = url?.protocol === 'https:' || url?.protocol === 'http:';
   if (web && !resource.includes('#') && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(resource)) return [];
   return [

@@ -25,6 +25,10 @@ describe('the Authorization header', () => {
     ['padding in the middle', ['Bearer a=b'], malformed],
     ['a byte that is not ASCII', ['Bearer caf\u00e9'], malformed],
     ['a line break', ['Bearer abc\ndef'], malformed],
+    // A byte that is white space to JavaScript and the end of a letter to UTF-8.
+    ['a no-break space before the credential', ['Bearer \u00a0abc'], malformed],
+    ['a no-break space around all', ['\u00a0Bearer abc\u00a0'], malformed],
+    ['a line break before the credential', ['Bearer \nabc'], malformed],
     ['a quoted credential', ['Bearer "abc"'], malformed],
     ['two headers', ['Bearer a', 'Bearer b'], repeated],
     ['two equal headers', ['Bearer a', 'Bearer a'], repeated],

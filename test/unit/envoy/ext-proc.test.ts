@@ -206,17 +206,18 @@ describe('Process', () => {
     }
   });
 
-  it('a body that does not come is not waited for for ever', () => {
+  it('a body that does not come is not waited for for ever: 408', () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     try {
       const call = open();
       call.receive(request(sealPlan(sealer, plan(), 'r-1')));
       const codes = [59_999, 1].map((milliseconds) => {
         mock.timers.tick(milliseconds);
-        return call.failure?.code;
+        return call.written[1]?.immediate_response.status.code;
       });
-      assert.deepEqual(codes, [undefined, status.DEADLINE_EXCEEDED]);
-      assert.equal(streams(), 0);
+      assert.deepEqual(codes, [undefined, 408]);
+      call.receive(BODY);
+      assert.equal(call.written.length, 2, 'what comes then is too late');
     } finally {
       mock.timers.reset();
     }
@@ -235,17 +236,22 @@ describe('Process', () => {
     });
   }
 
-  it('what a session only likes to know is not asked for above the limit', () => {
+  it('what a session only likes to know is not asked for above the limit, or of unknown length', () => {
     const opens = { owner: null, elicitationUrl: null };
     const { meta: _, ...withoutMeta } = plan();
     const sealed = sealPlan(sealer, { ...withoutMeta, session: { opens } }, 'r-1');
     for (const [length, mode] of [
       ['1000', BUFFERED],
       ['1001', undefined],
+      [undefined, undefined],
     ] as const) {
       carrier = newCarrier();
       const call = open();
-      const all = { 'x-request-id': 'r-1', 'content-type': 'application/json', 'content-length': length };
+      const all = {
+        'x-request-id': 'r-1',
+        'content-type': 'application/json',
+        ...(length && { 'content-length': length }),
+      };
       call.receive({ request_headers: headers(all), metadata_context: decided(sealed) });
       assert.equal(call.written[0].mode_override?.request_body_mode, mode);
     }

@@ -38,3 +38,22 @@ test('new cookies do not help: the last address in x-forwarded-for counts, those
   }
   assert.deepEqual([statuses.indexOf(503), statuses.filter((status) => status === 503).length], [120, 30]);
 });
+
+test('behind a load balancer people are told apart by the address that Envoy names, not by the balancer’s', async (t) => {
+  const site = await startSite(t);
+  const flood = async (headers: (i: number) => Record<string, string>) => {
+    const statuses: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const browser = new WebBrowser();
+      await browser.get(`${site.url}/connect`);
+      for (let n = 0; n < 30; n++)
+        statuses.push((await browser.get(`${site.url}/connect/login/callback?code=x&state=x`, headers(i))).status);
+    }
+    return statuses.filter((status) => status === 503).length;
+  };
+  const balancer = { 'x-forwarded-for': '198.51.100.7, 10.0.0.1' };
+  assert.equal(await flood((i) => ({ ...balancer, 'x-envoy-external-address': `192.0.2.${i}` })), 0);
+  assert.equal(await flood(() => ({ ...balancer, 'x-envoy-external-address': '192.0.2.77' })), 30);
+  const inside = (i: number) => ({ 'x-envoy-internal': 'true', 'x-envoy-external-address': `192.0.2.${100 + i}` });
+  assert.equal(await flood((i) => ({ ...inside(i), 'x-forwarded-for': '10.0.0.9' })), 30, 'its own word');
+});

@@ -349,3 +349,58 @@ test('10,000 routes with policies of their own', () => {
   assert.equal(problems.length, 1, 'what all routes suffer from is told once');
   assert.ok(seconds < 10, `${seconds} s`); // about 1 s on an idle machine
 });
+
+describe('what clients can do with paths and trailers', () => {
+  const strict = { normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: 'REJECT_REQUEST' };
+
+  test('paths are of no matter where each is matched exactly, or all have one policy, or are made plain', () => {
+    assert.deepEqual(
+      codes((e) => (e.route('claims').match = { path: '/claims//mcp' })),
+      [],
+    );
+    assert.deepEqual(
+      codes((e) => {
+        const claims = { ...e.route('claims'), match: { prefix: '/claims/' } };
+        e.virtualHost.routes = [...e.virtualHost.routes.slice(0, 3), claims, { ...claims, match: { prefix: '/x/' } }];
+      }),
+      [],
+    );
+    assert.deepEqual(
+      codes((e) => ((e.route('claims').match = { prefix: '/a' }), Object.assign(e.manager, strict))),
+      [],
+    );
+    const other = { name: 'other', domains: ['other.example.com'] };
+    assert.deepEqual(
+      codes((e) => {
+        const claims = { ...e.route('claims'), match: { prefix: '/claims/' } };
+        e.virtualHost.routes = e.virtualHost.routes.filter((route: { name?: string }) => route.name !== 'claims');
+        e.manager.route_config.virtual_hosts.push({ ...other, routes: [claims] });
+      }),
+      [],
+      'a path leads to no other host',
+    );
+  });
+
+  test('a proxy that is known by its certificate may come through the PROXY protocol', () => {
+    const { sidecar, envoy } = goodPair();
+    assert.ok(sidecar.incomingAuth.mesh.trustedPeers.length > 0);
+    const byName = new Map(world.methods).set('mesh', { type: 'trusted_proxy', headers: [], trustsAddresses: false });
+    envoy.static_resources.listeners[0].listener_filters = [
+      {
+        name: 'p',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol',
+        },
+      },
+    ];
+    const model = readEnvoyConfig({ file: 'envoy.yaml', value: envoy, lineOf: () => undefined });
+    assert.ok('routes' in model);
+    const judged = (methods: typeof world.methods) =>
+      validateEnvoy(model, { ...world, methods }, { maxBody: 4_194_304, grpcAddress: '127.0.0.1:9191' }).problems;
+    assert.deepEqual(judged(byName), []);
+    assert.deepEqual(
+      judged(world.methods).map(({ code }) => code),
+      ['V-34'],
+    );
+  });
+});

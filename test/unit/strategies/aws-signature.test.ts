@@ -40,6 +40,13 @@ describe('the target of a signed request', () => {
     it(`there is none for ${what}`, () => assert.equal(readTarget(path), undefined));
   }
 
+  it('there is none for more parameters than can be signed in good time', () => {
+    const of = (count: number) => readTarget(`/mcp?${Array.from({ length: count }, (_, i) => `p${i}=1`).join('&')}`);
+    assert.equal(Object.keys(of(256)?.query ?? {}).length, 256);
+    assert.equal(of(257), undefined);
+    assert.equal(readTarget(`/mcp?${'a=1&'.repeat(257)}`), undefined, 'of one name');
+  });
+
   it('is read as URLs read it, and reading it again changes nothing', () => {
     const piece = fc.stringMatching(/^[a-z%+ä&=/?.~]{0,12}$/);
     fc.assert(
