@@ -2,12 +2,11 @@ import { compactVerify, type CryptoKey } from 'jose';
 import type { Tools } from '../core/ports.ts';
 import { type Reason, type Refusal, refuse } from '../core/refusal.ts';
 import { SingleFlight } from '../core/single-flight.ts';
-import type { Egress } from '../net/egress.ts';
 import { MAX_TOKEN_LENGTH } from './authorization.ts';
 import { readBoundKey } from './bound-key.ts';
 import { type CompactJws, readCompactJws } from './compact-jws.ts';
 import { isRefusal, judgeHeader, judgeRequired, judgeTime, readValidity, tokenType } from './jwt-rules.ts';
-import { KeySet } from './key-set.ts';
+import type { KeySet } from './key-set.ts';
 import { ABSENT, type IncomingMethod, type Outcome } from './method.ts';
 import type { JwtConfig } from './schema.ts';
 import { userFromClaims } from './token-claims.ts';
@@ -22,19 +21,21 @@ const TOO_LARGE: Outcome = { kind: 'rejected', refusal: refuse('token_too_large'
  * Access tokens that are JWTs of one issuer (RFC 9068, RFC 8725). Claims a bearer token whose `iss` is exactly its issuer.
  * A token that was verified before is answered at once, without parsing anything.
  * @param verified shared by all jwt methods: what one has verified is none of the other issuers'
+ * @param keys of the issuer; they may be known already
  */
 export function createJwt(
   name: string,
   config: JwtConfig,
   tools: Tools,
-  egress: Egress,
   verified: VerifiedTokens,
+  keys: KeySet,
 ): IncomingMethod {
   const { clock, metrics } = tools;
   const { issuer } = config;
   const algorithms: ReadonlySet<string> = new Set(config.algorithms);
   const types = new Set(config.tokenTypes.map(tokenType));
-  const keys = new KeySet({ method: name, issuer, jwksUri: config.jwksUri }, tools, egress);
+  /** Stands for this method with these settings. */
+  const verifier = {};
   const flight = new SingleFlight<Outcome>();
   const hits = metrics.counter('mcp_identity_token_cache_hits_total', 'Tokens that were answered from memory', {
     method: name,
@@ -44,7 +45,7 @@ export function createJwt(
   });
 
   const isCurrent = (known: VerifiedToken) =>
-    known.method === name &&
+    known.verifier === verifier &&
     known.generation === keys.generation &&
     judgeTime(known.validity, clock.nowMs()) === undefined;
 
@@ -80,7 +81,7 @@ export function createJwt(
     if (isRefusal(user)) return user;
     const late = judgeTime(validity, clock.nowMs()); // keys may have been waited for
     if (late) return late;
-    return { outcome: { kind: 'identified', user }, method: name, issuer, validity, generation: answer.generation };
+    return { outcome: { kind: 'identified', user }, verifier, issuer, validity, generation: answer.generation };
   };
 
   return {
@@ -108,7 +109,7 @@ export function createJwt(
       const verify = async (limit: AbortSignal): Promise<Outcome> => {
         const judged = await judge(token, jws, limit);
         if (isRefusal(judged)) {
-          if (known?.method === name) verified.delete(token);
+          if (known?.verifier === verifier) verified.delete(token);
           return { kind: 'rejected', refusal: judged };
         }
         verified.set(token, judged);

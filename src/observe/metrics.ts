@@ -9,10 +9,17 @@ import type { Counter, Histogram, Metrics } from '../core/ports.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
+interface Reader {
+  readonly labels: Labels;
+  readonly read: () => number;
+}
+
 /** Metrics in the Prometheus text format (contract §2, `/metrics`). */
 export interface PrometheusMetrics extends Metrics {
   text(): Promise<string>;
   readonly contentType: string;
+  /** The same metrics; its gauges go when it ends, and what they read from with them. */
+  scope(): Metrics & { end(): void };
 }
 
 export function createMetrics(options: { process: boolean } = { process: true }): PrometheusMetrics {
@@ -20,9 +27,30 @@ export function createMetrics(options: { process: boolean } = { process: true })
   if (options.process) collectDefaultMetrics({ register: registry });
   const counters = new Map<string, PromCounter>();
   const histograms = new Map<string, PromHistogram>();
-  const gauges = new Map<string, { labels: Labels; read: () => number }[]>();
+  const gauges = new Map<string, Set<Reader>>();
 
-  return {
+  const addReader = (name: string, help: string, reader: Reader): (() => void) => {
+    let readers = gauges.get(name);
+    if (!readers) {
+      const all = new Set<Reader>();
+      readers = all;
+      gauges.set(name, all);
+      new Gauge({
+        name,
+        help,
+        labelNames: Object.keys(reader.labels),
+        registers: [registry],
+        collect() {
+          this.reset();
+          for (const { labels, read } of all) this.set(labels, read());
+        },
+      });
+    }
+    const all = readers.add(reader);
+    return () => void all.delete(reader);
+  };
+
+  const metrics: PrometheusMetrics = {
     contentType: registry.contentType,
     text: () => registry.metrics(),
 
@@ -51,22 +79,22 @@ export function createMetrics(options: { process: boolean } = { process: true })
     },
 
     gauge(name, help, read, labels = {}): void {
-      let readers = gauges.get(name);
-      if (!readers) {
-        const all: { labels: Labels; read: () => number }[] = [];
-        readers = all;
-        gauges.set(name, all);
-        new Gauge({
-          name,
-          help,
-          labelNames: Object.keys(labels),
-          registers: [registry],
-          collect() {
-            for (const reader of all) this.set(reader.labels, reader.read());
-          },
-        });
-      }
-      readers.push({ labels, read });
+      addReader(name, help, { labels, read });
+    },
+
+    scope() {
+      const ends: (() => void)[] = [];
+      return {
+        counter: metrics.counter,
+        histogram: metrics.histogram,
+        gauge(name, help, read, labels = {}) {
+          ends.push(addReader(name, help, { labels, read }));
+        },
+        end() {
+          for (const end of ends.splice(0)) end();
+        },
+      };
     },
   };
+  return metrics;
 }

@@ -13,6 +13,8 @@ export interface LiveEnvoyParts {
   readonly start: Pick<EnvoyValidation, 'policies' | 'proofs'>;
   /** The answer of the running Envoy's `/config_dump`; undefined where `envoy.admin` is not configured. */
   readonly fetchDump: ((signal: AbortSignal) => Promise<string>) | undefined;
+  /** What the running Envoy said before: until it answers again, that is what it runs. */
+  readonly seen?: string | undefined;
   readonly world: World;
   readonly limits: Limits;
   /** Told when what is known has changed. */
@@ -35,6 +37,7 @@ export class LiveEnvoy {
   readonly #parts: LiveEnvoyParts;
   #proofs: ReadonlyMap<string, Proof>;
   #digest = '';
+  #seen: string | undefined;
   #reachable = false;
   #counts = { error: 0, warning: 0 };
   #timer: NodeJS.Timeout | undefined;
@@ -59,6 +62,11 @@ export class LiveEnvoy {
     );
   }
 
+  /** The last dump, for whoever comes after. */
+  get seen(): string | undefined {
+    return this.#seen;
+  }
+
   proofOf(canonical: string): Proof | undefined {
     const proof = this.#proofs.get(canonical);
     if (!proof && this.#parts.fetchDump) this.#plan(SOON_MS);
@@ -68,6 +76,11 @@ export class LiveEnvoy {
   /** Looks once, then again and again until `close`. Never throws: an Envoy that is not up yet is looked for later. */
   async watch(): Promise<void> {
     if (!this.#parts.fetchDump) return;
+    const { seen } = this.#parts;
+    if (seen !== undefined && this.#seen === undefined) {
+      this.#seen = seen;
+      this.#learn(seen);
+    }
     // One look at a time: an answer that comes late must not take a newer one's place.
     this.#looking ??= this.#look(this.#parts.fetchDump).finally(() => {
       this.#looking = undefined;
@@ -101,6 +114,7 @@ export class LiveEnvoy {
       const digest = createHash('sha256').update(text).digest('base64');
       if (digest === this.#digest) return;
       this.#digest = digest;
+      this.#seen = text;
       this.#learn(text);
     } catch (error) {
       if (this.#reachable || this.#digest === '') {

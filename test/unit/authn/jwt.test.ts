@@ -4,6 +4,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { allowInsecureRequests, customFetch, validateJwtAccessToken } from 'oauth4webapi';
 import { readAuthorization } from '../../../src/authn/authorization.ts';
 import { createJwt } from '../../../src/authn/jwt.ts';
+import { KeySet } from '../../../src/authn/key-set.ts';
 import { ABSENT, type IncomingMethod, type Outcome } from '../../../src/authn/method.ts';
 import { jwtSchema } from '../../../src/authn/schema.ts';
 import { VerifiedTokens } from '../../../src/authn/verified-tokens.ts';
@@ -41,7 +42,12 @@ function kit(config: Record<string, unknown> = {}, issuer: FakeIssuer = idp, sha
     algorithms: ['RS256', 'ES256', 'EdDSA'],
     ...config,
   });
-  const method = createJwt(name, parsed, tools, createEgress({ ...tools, timeoutMs: 300 }), verified);
+  const keys = new KeySet(
+    { method: name, issuer: parsed.issuer, jwksUri: parsed.jwksUri },
+    tools,
+    createEgress({ ...tools, timeoutMs: 300 }),
+  );
+  const method = createJwt(name, parsed, tools, verified, keys);
   const present = (token: string, signal = bounded()) => {
     const facts = requestWith({ authorization: `Bearer ${token}` });
     return method.authenticate(facts, readAuthorization(facts.headers), signal);

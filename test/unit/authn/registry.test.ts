@@ -3,14 +3,14 @@ import { describe, test } from 'node:test';
 import { createMethods } from '../../../src/authn/registry.ts';
 import { incomingMethodSchema } from '../../../src/authn/schema.ts';
 import { createEgress } from '../../../src/net/egress.ts';
-import { dpopParts, testTools } from './support.ts';
+import { dpopParts, keepNothing, testTools } from './support.ts';
 
 describe('registry', () => {
   const tools = testTools();
   const make = (entries: Record<string, unknown>) =>
     createMethods(
       Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, incomingMethodSchema.parse(entry)])),
-      tools,
+      keepNothing(tools),
       createEgress(tools),
       dpopParts(tools),
     );
