@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { buildGeneration } from './app/generation.ts';
 import { InUse } from './app/in-use.ts';
 import { createProcessParts, type Process } from './app/process.ts';
+import { type Load, Reloader, type Valid } from './app/reloader.ts';
+import { FileWatch, stateOf } from './config/file-watch.ts';
 import type { Config } from './config/schema.ts';
 import { Departure } from './envoy/departure.ts';
 import { createProcess } from './envoy/ext-proc.ts';
@@ -10,12 +12,16 @@ import { startGrpc } from './envoy/server.ts';
 import { adminRoutes } from './http/admin-routes.ts';
 import { startHttp } from './http/server.ts';
 import { Health } from './observe/health.ts';
-import type { EnvoyValidation } from './policy/validate-envoy.ts';
 
 /** The running service. */
 export interface App {
   /** Where it really listens: port 0 is replaced. */
   readonly addresses: { readonly grpc: string; readonly http: string; readonly admin: string };
+  /**
+   * Reads the configuration anew; wrong ones change nothing. Files that it names are read anew by themselves.
+   * @param why who asked, for the log
+   */
+  reload(why: string): Promise<void>;
   /** Says NOT_SERVING, lets calls in flight finish, closes everything. */
   stop(why: string): Promise<void>;
 }
@@ -32,24 +38,38 @@ const BODY_HEADROOM = 2;
 /**
  * Builds the service from a valid configuration and starts its listeners. With `app/`, the only place that knows
  * concrete classes: here what lives as long as the process, in `app/generation.ts` what a configuration decides about.
+ * @param checked what the files said
+ * @param load says it anew
  * @throws when a listener cannot be bound
  */
-export async function startApp(config: Config, start: Pick<EnvoyValidation, 'policies' | 'proofs'>): Promise<App> {
+export async function startApp(checked: Valid, load: Load): Promise<App> {
+  const { config, envoy } = checked;
+  const seen = stateOf(checked.files);
   const house = createProcessParts(config);
   const { log } = house;
   const health = new Health();
-  const first = await buildGeneration(house, config, start, undefined);
+  const first = await buildGeneration(house, config, envoy, undefined);
   const inUse = new InUse(first, log);
+  const reloader = new Reloader(house, inUse, checked, load);
   const departure = new Departure();
-  const listeners = await listen(house, config, inUse, health, departure);
+  const listeners = await listen(house, config, inUse, reloader, health, departure);
   void first.warm();
   await first.routes.envoy.watch();
   health.set(undefined);
   log.info('serving', listeners.addresses);
 
+  const reload = async (why: string): Promise<void> => {
+    const { state } = await reloader.reload(why);
+    watch.watch(reloader.files, state);
+  };
+  const watch = new FileWatch({ onChange: () => void reload('files changed') });
+  watch.watch(reloader.files, seen);
   return {
     addresses: listeners.addresses,
+    reload,
     async stop(why) {
+      watch.close();
+      reloader.close();
       health.set('shutting down');
       log.info('draining', { why });
       await departure.everybodyKnows(LINGER_LIMIT_MS);
@@ -67,6 +87,7 @@ async function listen(
   { log, metrics, tools }: Process,
   { server, limits }: Config,
   inUse: InUse,
+  reloader: Reloader,
   health: Health,
   departure: Departure,
 ): Promise<Pick<App, 'addresses'> & { close(): Promise<void> }> {
@@ -90,6 +111,7 @@ async function listen(
     server.admin,
     [
       adminRoutes({
+        rejected: () => reloader.rejected.length,
         readiness: async () => health.reason ?? inUse.generation.trouble(),
         metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
       }),

@@ -39,6 +39,7 @@ export class LiveEnvoy {
   #digest = '';
   #seen: string | undefined;
   #reachable = false;
+  #errors: readonly Problem[] = [];
   #counts = { error: 0, warning: 0 };
   #timer: NodeJS.Timeout | undefined;
   #nextAtMs = 0;
@@ -65,6 +66,11 @@ export class LiveEnvoy {
   /** The last dump, for whoever comes after. */
   get seen(): string | undefined {
     return this.#seen;
+  }
+
+  /** What is wrong with what the running Envoy said last. */
+  get errors(): readonly Problem[] {
+    return this.#errors;
   }
 
   proofOf(canonical: string): Proof | undefined {
@@ -144,6 +150,7 @@ export class LiveEnvoy {
   #report(problems: readonly Problem[]): void {
     const { log } = this.#parts.tools;
     const errors = problems.filter((problem) => problem.severity === 'error');
+    this.#errors = errors;
     this.#counts = { error: errors.length, warning: problems.length - errors.length };
     for (const { code, path, message, mend } of errors.slice(0, MAX_LOGGED))
       log.error('Envoy runs a faulty configuration', { code, path: pathText(path), problem: message, mend });
