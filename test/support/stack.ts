@@ -23,6 +23,8 @@ export interface StackOptions extends EnvoyOptions {
   readonly liveAdmin?: boolean;
   /** Let the service validate the Envoy file at start; default true. */
   readonly validate?: boolean;
+  /** Give Envoy this base id, so that another one can take over from it; default: one that nobody else has. */
+  readonly baseId?: number;
 }
 
 export interface AuditLine {
@@ -128,7 +130,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     envoy = new Child('envoy', envoyBinary(), [
       '-c',
       envoyFile,
-      '--use-dynamic-base-id',
+      ...(options.baseId === undefined ? ['--use-dynamic-base-id'] : ['--base-id', String(options.baseId)]),
       '--concurrency',
       '1',
       '--log-level',
