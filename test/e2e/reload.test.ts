@@ -183,7 +183,9 @@ describe('the configuration changes while the service runs', () => {
         config['secrets'].backend = 'fifth';
       }),
     );
-    const named = [...service.stderr.slice(logged).matchAll(/"code":"RESTART".*?"path":"([^"]+)"/g)].map(([, path]) => path);
+    const named = [...service.stderr.slice(logged).matchAll(/"code":"RESTART".*?"path":"([^"]+)"/g)].map(
+      ([, path]) => path,
+    );
     assert.deepEqual(named, ['server.http', 'audit.destination', 'limits.maxBody']);
     assert.equal((await rpc(url('plain'), toolCall('x'), headers)).status, 200);
     assert.equal(stack.backend.last().headers['x-backend-key'], 'fourth');
