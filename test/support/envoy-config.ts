@@ -26,6 +26,8 @@ export interface EnvoyOptions {
   /** Replaces fields of the ext_authz filter. */
   readonly extAuthz?: Record<string, unknown>;
   readonly extProcFilter?: Record<string, unknown>;
+  /** Files with which Envoy calls the service by mutual TLS, a new connection every few calls. */
+  readonly grpcTls?: { readonly ca: string; readonly cert: string; readonly key: string };
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
   /** The same routes at other ports. */
@@ -72,6 +74,17 @@ const downstreamTls = ({ cert, key, ca }: NonNullable<ExtraListener['tls']>) => 
   name: 'envoy.transport_sockets.tls',
   typed_config: {
     '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+    common_tls_context: {
+      tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
+      validation_context: { trusted_ca: { filename: ca } },
+    },
+  },
+});
+
+const upstreamTls = ({ ca, cert, key }: NonNullable<EnvoyOptions['grpcTls']>) => ({
+  name: 'envoy.transport_sockets.tls',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
     common_tls_context: {
       tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
       validation_context: { trusted_ca: { filename: ca } },
@@ -205,8 +218,10 @@ export function envoyConfig(
             'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
               '@type': HTTP2,
               explicit_http_config: { http2_protocol_options: {} },
+              ...(options.grpcTls ? { common_http_protocol_options: { max_requests_per_connection: 5 } } : {}),
             },
           },
+          ...(options.grpcTls ? { transport_socket: upstreamTls(options.grpcTls) } : {}),
           ...(ports.grpc.length > 1
             ? {
                 health_checks: [
