@@ -141,9 +141,9 @@ async function build(
     handlers: [metadataRoutes(routes.directory), jwksRoute(signers.publicKeys), ...connectPages],
     sealers,
     routes,
-    trouble: vaults.trouble,
+    trouble: () => vaults.trouble(),
     // Whoever cannot be reached now does not hold up the others: its callers hear about it.
-    warm: () => within(WARM_LIMIT_MS, Promise.all([...methods.values()].map((method) => method.warm?.()))),
+    warm: () => within(WARM_LIMIT_MS, Promise.all([...methods.values()].flatMap((method) => method.warm?.() ?? []))),
     begin() {
       vaults.begin();
       log.setLevel(config.log.level);

@@ -206,6 +206,7 @@ export class Reloader {
 
 /** What the running Envoy would lose: a route that works now and would be refused. */
 function newErrors(before: Generation, next: Generation): Problem[] {
+  if (before.routes.envoy.seen === undefined) return [];
   const textOf = ({ code, path, message }: Problem) => JSON.stringify([code, path, message]);
   const known = new Set(before.routes.envoy.errors.map(textOf));
   return next.routes.envoy.errors

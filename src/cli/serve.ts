@@ -54,7 +54,7 @@ async function run(configFile: string, io: Io): Promise<number> {
   });
   try {
     const app = await startApp({ ...checked, config }, load);
-    reload = app.reload;
+    reload = (why) => app.reload(why);
     if (early) void app.reload('SIGHUP');
     await app.stop(await told);
     return 0;

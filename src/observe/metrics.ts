@@ -85,8 +85,8 @@ export function createMetrics(options: { process: boolean } = { process: true })
     scope() {
       const ends: (() => void)[] = [];
       return {
-        counter: metrics.counter,
-        histogram: metrics.histogram,
+        counter: (name, help, labels) => metrics.counter(name, help, labels),
+        histogram: (name, help, buckets, labels) => metrics.histogram(name, help, buckets, labels),
         gauge(name, help, read, labels = {}) {
           ends.push(addReader(name, help, { labels, read }));
         },

@@ -138,8 +138,8 @@ describe('keys rotate by reload without one failed call', { timeout: 120_000 }, 
         line < 2
           ? ['injected', await bearer('injected', sub)]
           : ['bound', [...(await bearer('bound', sub)), 'Mcp-Session-Id', sessions[line % 2] as string]];
-      const answer = await rpc(url(name as string), toolCall('x'), headers as string[]);
-      return answer.status === 200 ? undefined : `${name as string} ${answer.status} ${answer.body}`;
+      const answer = await rpc(url(name), toolCall('x'), headers);
+      return answer.status === 200 ? undefined : `${name} ${answer.status} ${answer.body}`;
     });
   };
 

@@ -95,9 +95,18 @@ describe('what stands beside or before the service is restarted, and no call fai
     const load = await start();
     await load.more(50);
     const slow = await slowCall();
+    const options = {
+      'base-id': baseId,
+      'restart-epoch': 1,
+      'drain-time-s': 2,
+      'parent-shutdown-time-s': 6,
+      concurrency: 1,
+      'log-level': 'warning',
+    };
     second = new Child('second envoy', envoyBinary(), [
-      ...['-c', join(stack.folder, 'envoy.json'), '--base-id', String(baseId), '--restart-epoch', '1'],
-      ...['--drain-time-s', '2', '--parent-shutdown-time-s', '6', '--concurrency', '1', '--log-level', 'warning'],
+      '-c',
+      join(stack.folder, 'envoy.json'),
+      ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
     ]);
     const epoch = async () => (await send(`${stack.envoyAdmin}/server_info`)).json().command_line_options.restart_epoch;
     while ((await epoch().catch(() => 0)) !== 1) await new Promise((resolve) => setTimeout(resolve, 50));
