@@ -31,6 +31,9 @@ export async function said(stack: Stack, text: string, act: () => void): Promise
   await Promise.all(stack.services.map((service, index) => service.until(() => count(index) > before[index]!, 20_000)));
 }
 
+/** So long a test may take; a load that nobody stops, because a test failed, must not keep the run alive. */
+const LOAD_LIMIT_MS = 60_000;
+
 /** Calls, one after the other over many lines, until `stop`. */
 export class Load {
   calls = 0;
@@ -41,7 +44,8 @@ export class Load {
   /** @param call resolves to why it failed, or to nothing */
   constructor(lines: number, call: (line: number) => Promise<string | undefined>) {
     this.#lines = Array.from({ length: lines }, async (_, line) => {
-      while (!this.#stopped) {
+      const endMs = performance.now() + LOAD_LIMIT_MS;
+      while (!this.#stopped && performance.now() < endMs) {
         const failure = await call(line).catch((error: unknown) => String(error));
         this.calls++;
         if (failure !== undefined) this.failures.push(failure);
@@ -53,7 +57,8 @@ export class Load {
   /** Resolves after that many more calls. */
   async more(calls: number): Promise<void> {
     const enough = this.calls + calls;
-    while (this.calls < enough) await new Promise((resolve) => setTimeout(resolve, 5));
+    const endMs = performance.now() + LOAD_LIMIT_MS;
+    while (this.calls < enough && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
   async stop(): Promise<void> {
