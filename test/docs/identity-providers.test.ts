@@ -11,7 +11,7 @@ import type { User } from '../../src/core/identity.ts';
 import { createEgress } from '../../src/net/egress.ts';
 import { type FakeIssuer, startIssuer, type TokenOptions } from '../support/issuer.ts';
 import { configOf, readRecipePage } from '../support/recipe-page.ts';
-import { bounded, dpopParts, requestWith, testTools } from '../unit/authn/support.ts';
+import { bounded, dpopParts, keepNothing, requestWith, testTools } from '../unit/authn/support.ts';
 import { AUTH0_SHAPES } from './token-shapes/auth0.ts';
 import { ENTRA_SHAPES } from './token-shapes/entra-id.ts';
 import { GOOGLE_SHAPES } from './token-shapes/google.ts';
@@ -47,7 +47,7 @@ async function gateOf(page: string) {
   const { incomingAuth } = await configOf(recipe);
   const tools = testTools(Date.now());
   for (const method of Object.values(incomingAuth)) if (method.type === 'jwt') method.jwksUri = idp.jwksUri;
-  const methods = createMethods(incomingAuth, tools, createEgress(tools), dpopParts(tools));
+  const methods = createMethods(incomingAuth, keepNothing(tools), createEgress(tools), dpopParts(tools));
   return async (backend: string, shape: Shape) => {
     const policy = recipe.policies.find((one) => one.backend === backend);
     const accepted = (shape.methods ?? policy.incomingAuth).map((name: string) => methods.get(name));

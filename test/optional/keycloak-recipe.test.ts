@@ -10,7 +10,7 @@ import { HeaderFields } from '../../src/core/request-facts.ts';
 import { createEgress } from '../../src/net/egress.ts';
 import { dpopClient } from '../support/dpop-client.ts';
 import { configOf, readRecipePage } from '../support/recipe-page.ts';
-import { bounded, dpopParts, requestWith, testTools } from '../unit/authn/support.ts';
+import { bounded, dpopParts, keepNothing, requestWith, testTools } from '../unit/authn/support.ts';
 import { type Keycloak, KEYCLOAK_HOME, NO_KEYCLOAK, startKeycloak } from './start-keycloak.ts';
 
 const ISSUER = 'https://sso.example.com/realms/corp';
@@ -76,7 +76,7 @@ describe('the recipe for Keycloak', { skip: NO_KEYCLOAK, timeout: 300_000 }, () 
     const { incomingAuth } = await configOf({ ...page, sidecar: JSON.parse(text) });
     const tools = testTools(Date.now());
     const parts = { ...dpopParts(tools), publicUrl: resource };
-    const methods = createMethods(incomingAuth, tools, createEgress(tools), parts);
+    const methods = createMethods(incomingAuth, keepNothing(tools), createEgress(tools), parts);
     ask = async (lines, names = page.policies[0].incomingAuth) => {
       tools.time.nowMs = Date.now();
       const accepted = names.map((name) => methods.get(name)).filter((method) => method !== undefined);
