@@ -118,7 +118,8 @@ export function createJwt(
       return flight.run(token, VERIFY_LIMIT_MS, verify, signal);
     },
 
-    warm: () => keys.warm(),
+    // Keys that are known may be of use already: nobody waits for newer ones.
+    warm: async () => (keys.generation > 0 ? keys.touch() : keys.warm()),
   };
 }
 

@@ -71,9 +71,8 @@ export class KeySet {
     return this.#current?.generation ?? 0;
   }
 
-  /** Fetches the keys when there are none; old ones are fetched anew without being waited for. Never rejects. */
+  /** Fetches the keys when there are none or they are old. Never rejects. */
   async warm(): Promise<void> {
-    if (this.#current) return this.touch();
     if (this.#flight.size > 0 || this.#wantsRefresh()) await this.#load();
   }
 
