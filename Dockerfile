@@ -18,10 +18,9 @@ RUN npm run build
 FROM build AS demo
 ENV NODE_ENV=production
 COPY demo demo
-COPY envoy envoy
 COPY deploy deploy
 # Volumes mounted here for the first time belong to the user who writes into them.
-RUN install -d -o node -g node /config /keys
+RUN install -d -o node -g node /config /keys /clients
 USER node
 ENTRYPOINT ["node"]
 

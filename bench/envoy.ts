@@ -1,5 +1,6 @@
 import { type EnvoyOptions, envoyConfig, type TestRoute } from '../test/support/envoy-config.ts';
-import { AUTHZ_POLICIES, type Listener, PROC_POLICIES, RESOURCE, type Service } from './variants.ts';
+import { AUTHZ_POLICIES, type Listener, numberedRoute, type Peer, PROC_POLICIES, RESOURCE } from './variants.ts';
+import type { Service } from './variants.ts';
 
 type Json = Record<string, any>;
 const TYPE = 'type.googleapis.com/envoy';
@@ -9,10 +10,16 @@ export interface BenchPorts {
   readonly backend: number;
   readonly backendAdmin: number;
   readonly listeners: ReadonlyMap<Listener, number>;
-  /** gRPC and HTTP port of each service, gRPC port of each Go peer. */
-  readonly services: ReadonlyMap<Service, { readonly grpc: number; readonly http: number }>;
-  readonly peers: ReadonlyMap<'go' | 'go_cache', number>;
+  /** gRPC ports (one per process) and HTTP port of each service, gRPC port of each peer. */
+  readonly services: ReadonlyMap<Service, { readonly grpc: readonly number[]; readonly http: number }>;
+  readonly peers: ReadonlyMap<Peer, number>;
 }
+
+/** Numbers of routes that a listener of its own has, if the run wants it. */
+const MANY_ROUTES: readonly (readonly [Listener, number])[] = [
+  ['ours_routes_100', 100],
+  ['ours_routes_10000', 10_000],
+];
 
 const routesOf = (service: string, policies: Readonly<Record<string, object>>): TestRoute[] =>
   Object.entries(policies).map(([prefix, policy]) => ({
@@ -24,7 +31,7 @@ const routesOf = (service: string, policies: Readonly<Record<string, object>>): 
 function part(
   listener: Listener,
   ports: BenchPorts,
-  upstream: { grpc: number; http: number },
+  upstream: { readonly grpc: readonly number[]; readonly http: number },
   routes: TestRoute[],
   options: EnvoyOptions,
 ) {
@@ -33,7 +40,7 @@ function part(
       listen: ports.listeners.get(listener) as number,
       admin: ports.admin,
       backend: ports.backend,
-      grpc: [upstream.grpc],
+      grpc: upstream.grpc,
       http: upstream.http,
     },
     routes,
@@ -81,8 +88,9 @@ export function benchEnvoy(
   ports: BenchPorts,
   issuer: string,
   jwks: string,
+  maxRequestBytes: number,
 ): { running: Json; own: Map<Service, Json> } {
-  const nowhere = { grpc: ports.backend, http: ports.backend };
+  const nowhere = { grpc: [ports.backend], http: ports.backend };
   const bare = (listener: Listener) => part(listener, ports, nowhere, [{ prefix: '/claims' }], { bodies: false });
   const parts = [];
 
@@ -99,19 +107,32 @@ export function benchEnvoy(
   }
   for (const [name, grpc] of ports.peers)
     parts.push(
-      part(name, ports, { grpc, http: ports.backend }, [{ prefix: '/claims' }], {
+      part(name, ports, { grpc: [grpc], http: ports.backend }, [{ prefix: '/claims' }], {
         bodies: false,
         extAuthz: { route_metadata_context_namespaces: [], encode_raw_headers: false, include_peer_certificate: false },
       }),
     );
   const own = new Map<Service, Json>();
   for (const [service, upstream] of ports.services) {
-    const authz = part(`${service}_authz`, ports, upstream, routesOf(service, AUTHZ_POLICIES), {});
-    const proc = part(`${service}_authz_proc`, ports, upstream, routesOf(`${service}-proc`, PROC_POLICIES), {
+    const one = { grpc: upstream.grpc.slice(0, 1), http: upstream.http };
+    const options = { maxRequestBytes };
+    const authz = part(`${service}_authz`, ports, one, routesOf(service, AUTHZ_POLICIES), options);
+    const proc = part(`${service}_authz_proc`, ports, one, routesOf(`${service}-proc`, PROC_POLICIES), {
+      ...options,
       extProc: true,
     });
-    parts.push(authz, proc);
-    own.set(service, whole(authz.config, [authz, proc]));
+    const made = [authz, proc];
+    if (service === 'ours') {
+      for (const [listener, count] of MANY_ROUTES.filter(([name]) => ports.listeners.has(name))) {
+        const routes = Array.from({ length: count }, (_, n) => numberedRoute(n));
+        made.push(part(listener, ports, one, routes, options));
+      }
+      if (ports.listeners.has('ours_two')) {
+        made.push(part('ours_two', ports, upstream, routesOf(service, AUTHZ_POLICIES), options));
+      }
+    }
+    parts.push(...made);
+    own.set(service, whole(authz.config, made));
   }
   return { running: whole((parts[0] as ReturnType<typeof part>).config, parts), own };
 }

@@ -1,18 +1,27 @@
--- wrk -s load.lua URL -- REQUEST TOKENS START PAUSE: sends the text of file REQUEST again and again, `{token}` in it
--- replaced by the lines of file TOKENS in turn, beginning with number START. With PAUSE above 0 every connection waits
--- about that many milliseconds before each request. Prints one line of JSON.
-local head, tail, tokens, at
+-- wrk -s load.lua URL -- REQUEST TOKENS START PAUSE ROUTES: sends the text of file REQUEST again and again. `{token}` in
+-- it is replaced by the lines of file TOKENS in turn, beginning with number START; `{route}` by the numbers from 0 up to
+-- ROUTES, five digits each. With PAUSE above 0 every connection waits about that many milliseconds before each request.
+-- Prints one line of JSON.
+local before_route, before_token, tail, tokens, at, routes
+
+local function split(text, mark)
+  local first, last = text:find(mark, 1, true)
+  if not first then return nil, text end
+  return text:sub(1, first - 1), text:sub(last + 1)
+end
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
   local text = file:read("*a")
   file:close()
-  local first, last = text:find("{token}", 1, true)
-  head, tail = text:sub(1, first - 1), text:sub(last + 1)
+  local rest
+  before_route, rest = split(text, "{route}")
+  before_token, tail = split(rest, "{token}")
   tokens = {}
   for line in io.lines(args[2]) do tokens[#tokens + 1] = line end
-  at = tonumber(args[3]) % #tokens + 1
+  at = tonumber(args[3])
   local pause = tonumber(args[4])
+  routes = tonumber(args[5])
   -- An exponential wait: requests come at random times, as those of many independent users do.
   if pause > 0 then
     math.randomseed(os.time())
@@ -21,8 +30,10 @@ function init(args)
 end
 
 function request()
-  local token = tokens[at]
-  at = at % #tokens + 1
+  local token = tokens[at % #tokens + 1]
+  local head = before_token
+  if before_route then head = before_route .. string.format("%05d", at % routes) .. head end
+  at = at + 1
   return head .. token .. tail
 end
 

@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url';
 
 export interface Load {
   readonly url: string;
-  /** File with the text of the request, `{token}` in it. */
+  /** File with the text of the request, `{token}` and perhaps `{route}` in it. */
   readonly request: string;
   /** File with one token per line, taken in turn. */
   readonly tokens: string;
   /** Number of the first token to be sent. */
   readonly start: number;
+  /** How many routes are asked in turn. */
+  readonly routes: number;
   readonly connections: number;
   readonly seconds: number;
   /** Requests per second at most; undefined sends the next request as soon as a connection is free. */
@@ -35,7 +37,7 @@ const SCRIPT = fileURLToPath(new URL('load.lua', import.meta.url));
 /** @throws when wrk fails; says why */
 export async function generateLoad(wrk: string, load: Load): Promise<Seen> {
   const pauseMs = load.perSecond === undefined ? 0 : (load.connections * 1_000) / load.perSecond;
-  const request = [load.url, '--', load.request, load.tokens, String(load.start), String(pauseMs)];
+  const request = [load.url, '--', load.request, load.tokens, String(load.start), String(pauseMs), String(load.routes)];
   const shape = ['-t', '1', '-c', String(load.connections), '-d', `${load.seconds}s`, '--timeout', '10s'];
   const child = spawn(wrk, [...shape, '-s', SCRIPT, ...request], { stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);

@@ -53,33 +53,44 @@ const HEADERS: readonly (readonly [string, string])[] = [
 ];
 const CALL = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'search', arguments: { query: '' } } };
 const BODY_BYTES = 361;
+const WARM_UP_SECONDS = 2;
+const PACED_CONNECTIONS = 256;
+/** From this size on fewer connections are busy at a time. */
+const LARGE_BODY = 1_048_576;
+const LARGE_CONNECTIONS = 4;
+
+/** Files with tokens, by how many there are in each. */
+export type TokenFiles = ReadonlyMap<NonNullable<Variant['tokens']>, string>;
 
 /** Measures variants of a running site, one load after the other. */
 export class Measuring {
   readonly #site: Site;
   readonly #settings: Settings;
-  readonly #tokens: { readonly one: string; readonly many: string };
+  readonly #tokens: TokenFiles;
   readonly #requests = new Map<string, string>();
-  #nextToken = 0;
+  readonly #next = new Map<string, number>();
 
-  /** @param tokens files with one token and with many */
-  constructor(site: Site, settings: Settings, tokens: { readonly one: string; readonly many: string }) {
+  constructor(site: Site, settings: Settings, tokens: TokenFiles) {
     this.#site = site;
     this.#settings = settings;
     this.#tokens = tokens;
   }
 
   /** Gets connections opened, code compiled and caches filled. */
-  async warmUp(variant: Variant, seconds: number): Promise<void> {
-    const seen = await this.#load(variant, seconds);
-    if (seen.failed + seen.refused > 0 || seen.requests === 0)
-      throw new Error(`${variant.name}: ${JSON.stringify(seen)}\n${this.#whatWentWrong(variant)}`);
+  async warmUp(variant: Variant): Promise<void> {
+    const wanted = Math.max(typeof variant.tokens === 'number' ? variant.tokens : 1, variant.routes ?? 1);
+    for (let sent = 0; sent < wanted; ) {
+      const seen = await this.#load(variant, WARM_UP_SECONDS);
+      if (seen.failed + seen.refused > 0 || seen.requests === 0)
+        throw new Error(`${variant.name}: ${JSON.stringify(seen)}\n${this.#whatWentWrong(variant)}`);
+      sent += seen.requests;
+    }
   }
 
   async measure(variant: Variant, round: number): Promise<Sample> {
     const { envoy } = this.#site;
-    const pid = this.#site.deciderOf(variant.listener)?.process.pid;
-    const pids = [envoy.process.pid as number, this.#site.backend.process.pid as number, ...(pid ? [pid] : [])];
+    const deciders = this.#site.decidersOf(variant.listener).map((child) => child.process.pid as number);
+    const pids = [envoy.process.pid as number, this.#site.backend.process.pid as number, ...deciders];
     const all = () => pids.map(cpuOf);
     const [before, selfBefore, machineBefore] = [all(), cpuOfSelf(), cpuOfMachine()];
     const seen = await this.#load(variant, this.#settings.seconds);
@@ -95,41 +106,58 @@ export class Measuring {
       variant: variant.name,
       round,
       requestsPerSecond: seen.requests / seen.seconds,
-      serviceCpu: (used[2] ?? 0) * perTenThousand,
+      serviceCpu: used.slice(2).reduce((sum, cpu) => sum + cpu, 0) * perTenThousand,
       envoyCpu: (used[0] as number) * perTenThousand,
       foreign: Math.max(0, machine - ours) / machine,
-      serviceMiB: pid ? memoryOf(pid) : 0,
+      serviceMiB: Math.max(0, ...deciders.map(memoryOf)),
       failed: seen.failed + seen.refused + (paced ? paced.failed + paced.refused : 0),
       latency: paced && { p50: paced.p50, p95: paced.p95, p99: paced.p99 },
     };
   }
 
+  /** Load at the rate of the settings only. */
+  paced(variant: Variant, seconds: number): Promise<Seen> {
+    return this.#load(variant, seconds, this.#settings.perSecond);
+  }
+
   async #load(variant: Variant, seconds: number, perSecond?: number): Promise<Seen> {
     const url = this.#site.urlOf(variant.listener);
+    const tokens = this.#tokens.get(variant.tokens ?? 1) as string;
+    const place = variant.listener + variant.prefix + (variant.tokens ?? 1);
+    const start = this.#next.get(place) ?? 0;
+    const large = (variant.bodyBytes ?? 0) >= LARGE_BODY;
+    // Where answers must not hold back what follows, there are many more connections than requests at a time.
+    const connections = large
+      ? LARGE_CONNECTIONS
+      : perSecond === undefined
+        ? this.#settings.connections
+        : PACED_CONNECTIONS;
     const seen = await generateLoad(this.#settings.wrk, {
       url,
       request: await this.#requestOf(variant),
-      tokens: variant.distinctTokens ? this.#tokens.many : this.#tokens.one,
-      start: variant.distinctTokens ? this.#nextToken : 0,
-      connections: this.#settings.connections,
+      tokens,
+      start,
+      routes: variant.routes ?? 1,
+      connections,
       seconds,
       ...(perSecond === undefined ? {} : { perSecond }),
     });
     // Goes on where the last load ended, so that a token comes again as late as possible.
-    if (variant.distinctTokens) this.#nextToken += seen.requests + this.#settings.connections;
+    this.#next.set(place, start + seen.requests + connections);
     return seen;
   }
 
   /** File with the request of a variant. */
-  async #requestOf({ listener, prefix, session }: Variant): Promise<string> {
+  async #requestOf({ listener, prefix, session, bodyBytes = BODY_BYTES }: Variant): Promise<string> {
     const url = this.#site.urlOf(listener);
-    const known = this.#requests.get(url + prefix);
+    const wanted = `${url}${prefix} ${bodyBytes}`;
+    const known = this.#requests.get(wanted);
     if (known) return known;
     const headers = [
       ...HEADERS,
       ...(session ? [['mcp-session-id', await this.#openSession(url + prefix)] as const] : []),
     ];
-    const body = bodyOf(BODY_BYTES);
+    const body = bodyOf(bodyBytes);
     const lines = [
       `POST ${prefix} HTTP/1.1`,
       `host: ${new URL(url).host}`,
@@ -139,12 +167,12 @@ export class Measuring {
     ];
     const file = `${this.#site.folder}/request-${this.#requests.size}`;
     writeFileSync(file, `${lines.join('\r\n')}\r\n\r\n${body}`);
-    this.#requests.set(url + prefix, file);
+    this.#requests.set(wanted, file);
     return file;
   }
 
   async #openSession(url: string): Promise<string> {
-    const token = readFileSync(this.#tokens.one, 'utf8').trim();
+    const token = readFileSync(this.#tokens.get(1) as string, 'utf8').trim();
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1' } };
     const answer = await send(url, {
       method: 'POST',
@@ -158,8 +186,8 @@ export class Measuring {
 
   #whatWentWrong({ listener }: Variant): string {
     const service = listener.split('_', 1)[0] as string;
-    const audit = `${join(this.#site.folder, service)}/audit.jsonl`;
-    const decider = this.#site.deciderOf(listener)?.stderr.slice(-2000) ?? '';
+    const audit = join(this.#site.folder, service, 'audit-0.jsonl');
+    const decider = this.#site.decidersOf(listener)[0]?.stderr.slice(-2000) ?? '';
     try {
       return `${decider}\n${readFileSync(audit, 'utf8').trimEnd().split('\n').at(-1)}`;
     } catch {

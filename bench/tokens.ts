@@ -17,24 +17,29 @@ const LIFETIME_SECONDS = 6 * 60 * 60;
 const AT_ONCE = 64;
 
 /**
- * Writes RS256 tokens into a file, one per line, each of another user.
+ * RS256 tokens, token `n` of `user-n`.
  * @param tell how many are there
  */
-export async function writeTokens(
-  file: string,
+export async function makeTokens(
   issuer: FakeIssuer,
   count: number,
   tell: (made: number) => void = () => {},
-): Promise<void> {
+): Promise<string[]> {
   const exp = Math.floor(Date.now() / 1_000) + LIFETIME_SECONDS;
-  const lines: string[] = [];
-  while (lines.length < count) {
-    const first = lines.length;
+  const tokens: string[] = [];
+  while (tokens.length < count) {
+    const first = tokens.length;
     const batch = Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, i) =>
       issuer.token({ ...claimsOf(`user-${first + i}`), exp }),
     );
-    lines.push(...(await Promise.all(batch)));
-    tell(lines.length);
+    tokens.push(...(await Promise.all(batch)));
+    tell(tokens.length);
   }
-  writeFileSync(file, `${lines.join('\n')}\n`);
+  return tokens;
+}
+
+/** One per line. */
+export function writeTokens(file: string, tokens: readonly string[]): string {
+  writeFileSync(file, `${tokens.join('\n')}\n`);
+  return file;
 }

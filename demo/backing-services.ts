@@ -1,3 +1,4 @@
+import { connectPagesClient, trackerClient } from './account-clients.ts';
 import { startIdentityProvider } from './identity-provider.ts';
 import { describeCaller } from './mcp-content.ts';
 import { startLegacyBackend } from './mcp-legacy.ts';
@@ -40,24 +41,16 @@ export async function startBackingServices(
   };
   try {
     const publicUrl = `http://127.0.0.1:${ports.envoy}`;
-    // Where people sign in before they connect an account.
-    const login = accounts && {
-      client_id: 'connect-pages',
-      client_name: 'Pages of connected accounts',
-      client_secret: accounts.loginSecret,
-      redirect_uris: [`${publicUrl}/connect/login/callback`],
-      grant_types: ['authorization_code'],
-    };
+    const login = accounts && connectPagesClient(publicUrl, accounts.loginSecret);
     started.push(
       await startIdentityProvider({ port: ports.identityProvider, host, clients: login === undefined ? [] : [login] }),
     );
     if (accounts) {
-      const redirectUri = `${publicUrl}/connect/callback/tracker`;
       started.push(
         await startTracker({
           port: ports.tracker,
           host,
-          client: { id: 'mcp-identity', secret: accounts.trackerSecret, redirectUri },
+          client: trackerClient(publicUrl, accounts.trackerSecret),
           tokenSeconds: accounts.tokenSeconds,
           onRequest: note('tracker'),
         }),

@@ -41,13 +41,16 @@ async function main(command, args, signal, setupIsDone) {
   }
   await installDependencies(setup);
   const envoy = await findEnvoy(setup);
-  const redis = command === 'test' ? await findRedis(setup) : undefined;
+  const redis =
+    command === 'test' || (command === 'bench' && args.includes('grants')) ? await findRedis(setup) : undefined;
   const env = { ...setup.env, ENVOY_BIN: envoy, ...(redis ? { REDIS_SERVER_BIN: redis } : {}) };
   say(`Node ${process.versions.node}, Envoy ${envoy}${redis ? `, Redis ${redis}` : ''}`);
   if (command === 'bench') {
-    const [wrk, peer] = [await findWrk(setup), await buildGoPeer(setup)];
+    const [wrk, go] = [await findWrk(setup), await buildGoPeer('go', setup)];
+    // OPA takes minutes to build: only for a whole table.
+    const opa = args.length === 0 || args.includes('services') ? await buildGoPeer('opa', setup) : undefined;
     setupIsDone();
-    const tools = { WRK_BIN: wrk, ...(peer ? { GO_PEER_BIN: peer } : {}) };
+    const tools = { WRK_BIN: wrk, ...(go ? { GO_PEER_BIN: go } : {}), ...(opa ? { OPA_PEER_BIN: opa } : {}) };
     return runInOurPlace(node, [join('bench', 'main.ts'), ...args], { cwd: ROOT, env: { ...env, ...tools } });
   }
   if (command === 'demo') {

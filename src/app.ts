@@ -45,11 +45,11 @@ const BODY_HEADROOM = 2;
 export async function startApp(checked: Valid, load: Load): Promise<App> {
   const { config, envoy } = checked;
   const seen = stateOf(checked.files);
-  const house = createProcessParts(config);
+  const house = await createProcessParts(config);
   const { log } = house;
   const health = new Health();
   const first = await buildGeneration(house, config, envoy, undefined);
-  const inUse = new InUse(first, log);
+  const inUse = new InUse(first, log, house.tracing);
   const reloader = new Reloader(house, inUse, checked, load);
   const departure = new Departure();
   const listeners = await listen(house, config, inUse, reloader, health, departure);
@@ -78,6 +78,7 @@ export async function startApp(checked: Valid, load: Load): Promise<App> {
       await house.refreshMemory.close();
       await house.vaults.close();
       house.audit.flush();
+      await house.tracing.close();
       log.info('stopped');
     },
   };

@@ -36,10 +36,15 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
   mcp_identity_envoy_admin_up: { labels: [], use: 'With `envoy.admin`: 0 means that changes of routes are not seen.' },
   mcp_identity_ext_proc_streams: { labels: [], use: 'One per request under way on routes with ext_proc.' },
   mcp_identity_token_cache_hits_total: { labels: ['method'], use: 'A low share of hits costs CPU.' },
+  mcp_identity_token_cache_reread_total: {
+    labels: ['method'],
+    use: 'Forgotten tokens read again, their signature known to be right. Many: more tokens are live than fit.',
+  },
   mcp_identity_token_cache_misses_total: { labels: ['method'], use: 'One per new token, and one per wrong one.' },
   mcp_identity_token_cache_entries: { labels: [], use: 'About the number of active tokens.' },
   mcp_identity_token_cache_bytes: { labels: [], use: 'Bounded; the least recently used go first.' },
   mcp_identity_introspection_cache_bytes: { labels: ['method'], use: 'Bounded as well.' },
+  mcp_identity_introspection_cache_entries: { labels: ['method'], use: 'Bounded.' },
   mcp_identity_jwks_fetches_total: {
     labels: ['method', 'outcome'],
     use: '`failed`: the issuer does not answer; known keys go on being used.',
@@ -69,6 +74,12 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
     labels: ['provider'],
     use: 'Time that a replica waited for another one that was refreshing the same grant.',
   },
+  mcp_identity_upstream_grants: {
+    labels: ['provider', 'state'],
+    use: '`usable`; `reconnect`: over, or no longer fitting the configuration, and only its user can help; `unreadable`: alert on any, a vault key is missing or was changed; `unused` with `provider="unconfigured"`. Counted in the background at 500 a second, and then once a minute; every replica counts the same vault: take the `max`.',
+  },
+  mcp_identity_upstream_cache_hits_total: { labels: [], use: 'Each may still be looked at anew, every few seconds.' },
+  mcp_identity_upstream_cache_misses_total: { labels: [], use: 'One per user and provider a minute is usual.' },
   mcp_identity_upstream_cached_grants: { labels: [], use: 'Opened grants are kept for a short time.' },
   mcp_identity_upstream_cached_bytes: { labels: [], use: 'Bounded.' },
   mcp_identity_vault_duration_seconds: { labels: ['operation'], use: 'How fast the store of the vault is.' },
@@ -81,15 +92,31 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
     labels: ['kind'],
     use: 'Each is a call of the token endpoint or of STS.',
   },
+  mcp_identity_credential_cache_entries: { labels: ['kind'], use: 'About one per active user and route.' },
   mcp_identity_credential_cache_bytes: { labels: ['kind'], use: 'Bounded.' },
   mcp_identity_token_exchanges_total: {
     labels: ['name', 'outcome'],
-    use: '`name` is the entry of `tokenExchanges`; every `outcome` but `ok` says what is wrong.',
+    use: '`name` is the entry of `tokenExchanges`; every `outcome` but `issued` says what is wrong.',
   },
-  mcp_identity_aws_sts_calls_total: { labels: ['name', 'outcome'], use: 'The same for AWS STS.' },
+  mcp_identity_aws_sts_calls_total: {
+    labels: ['name', 'outcome'],
+    use: 'The same for AWS STS; `name` is `sts`, and the good outcome `assumed`.',
+  },
   mcp_identity_connect_steps_total: {
     labels: ['event', 'outcome', 'reason'],
     use: 'What people do on the connect pages, and where they get stuck; reasons as in [refusals](refusals.md).',
+  },
+  mcp_identity_cache_evictions_total: {
+    labels: ['cache'],
+    use: '`verified_tokens`, `introspection`, `token_exchange`, `aws_sts`, `open_grants`. Steady evictions: more users are active than the cache holds.',
+  },
+  mcp_identity_trace_spans_total: {
+    labels: ['outcome'],
+    use: 'With [traces](../operations/observability.md#traces): `exported`, `failed` (the collector did not take them), `dropped` (the queue was full).',
+  },
+  mcp_identity_build_info: {
+    labels: ['version', 'node'],
+    use: 'Lay it beside the others to see what a release changed.',
   },
 };
 
@@ -105,7 +132,8 @@ export interface MetricInSource {
 export function metricsInSource(folder: string): MetricInSource[] {
   const found = new Map<string, MetricInSource>();
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
-    if (!file.endsWith('.ts')) continue;
+    // What helps people may name metrics and registers none.
+    if (!file.endsWith('.ts') || file === join('explain', 'refusal-help.ts')) continue;
     const text = readFileSync(join(folder, file), 'utf8');
     const named = text.match(/['"`]mcp_identity_/g) ?? [];
     const understood = [...text.matchAll(/'(mcp_identity_\w+)',\s*'([^'\n]+)'/g)];

@@ -1,6 +1,6 @@
 import { type Reason, WIRE } from '../../src/core/refusal.ts';
 import { CONNECT_REFUSALS } from '../../src/http/connect-refusals.ts';
-import { type Explanation, REFUSALS } from './refusals.ts';
+import { type Explanation, REFUSALS } from '../../src/explain/refusal-help.ts';
 import { table } from './table.ts';
 
 const CHALLENGE = {
@@ -35,5 +35,5 @@ export function connectTable(): string {
 
 /** The compiler says it first; whoever runs `npm run docs` may not have asked it. */
 function missing(reason: string): never {
-  throw new Error(`scripts/docs/refusals.ts has no entry for ${reason}`);
+  throw new Error(`src/explain/refusal-help.ts has no entry for ${reason}`);
 }

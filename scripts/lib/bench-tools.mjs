@@ -1,4 +1,4 @@
-// What only the measurements need: the load generator wrk, and the Go peer built from source.
+// What only the measurements need: the load generator wrk, and the Go peers built from source.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isExecutableFile, onPath, run } from './command.mjs';
@@ -26,20 +26,21 @@ export async function findWrk(setup) {
 }
 
 /**
- * The Go peer, built into the cache. Without Go, or when it cannot be built, the answer is undefined and the
+ * A Go peer, built into the cache. Without Go, or when it cannot be built, the answer is undefined and the
  * measurements go on without it.
+ * @param {'go' | 'opa'} peer its folder in bench/peers
  * @param {import('./command.mjs').Setup} setup
  * @returns {Promise<string | undefined>}
  */
-export async function buildGoPeer(setup) {
+export async function buildGoPeer(peer, setup) {
   const go = onPath('go', setup.env);
   if (!go) {
-    say('Go is not installed: the measurements go without the Go peer (https://go.dev/dl)');
+    say(`Go is not installed: the measurements go without the peer ${peer} (https://go.dev/dl)`);
     return undefined;
   }
   mkdirSync(setup.cache, { recursive: true });
-  const program = join(setup.cache, `go-peer-${process.arch}`);
-  const cwd = join(setup.root, 'bench', 'peers', 'go');
+  const program = join(setup.cache, `${peer}-peer-${process.arch}`);
+  const cwd = join(setup.root, 'bench', 'peers', peer);
   const build = () =>
     run(go, ['build', '-trimpath', '-o', program, '.'], {
       cwd,
@@ -47,8 +48,10 @@ export async function buildGoPeer(setup) {
       signal: setup.signal,
       limitMs: BUILD_LIMIT_MS,
     });
-  const outcome = await step('building the Go peer', build);
+  const outcome = await step(`building the peer ${peer}`, build);
   if (outcome.ok) return program;
-  say(`the Go peer could not be built, the measurements go without it: ${outcome.stderr.trim().split('\n').at(-1)}`);
+  say(
+    `the peer ${peer} could not be built, the measurements go without it: ${outcome.stderr.trim().split('\n').at(-1)}`,
+  );
   return undefined;
 }

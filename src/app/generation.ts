@@ -90,12 +90,18 @@ async function build(
   const accounts =
     vaults.grants &&
     createAccounts(config, { ...house, vault: vaults.grants, memory: house.refreshMemory, keep: held, audit });
-  const methods = createMethods(config.incomingAuth, held, egress, {
-    publicUrl,
-    once: vaults.once,
-    nonces: createProofNonces(sealers.dpopNonce, systemClock),
-    clock: systemClock,
-  });
+  const methods = createMethods(
+    config.incomingAuth,
+    held,
+    egress,
+    {
+      publicUrl,
+      once: vaults.once,
+      nonces: createProofNonces(sealers.dpopNonce, systemClock),
+      clock: systemClock,
+    },
+    tools.tracer,
+  );
   const signers = createSigners(config.signing);
   const routes = createRoutes({
     config,
@@ -136,7 +142,7 @@ async function build(
 
   return {
     config,
-    check: createCheck(decide, NAMESPACE, log),
+    check: createCheck(decide, NAMESPACE, log, tools.tracer),
     carrierParts: { sealer: sealers.plan, sessions, signers, invalidate, audit, tools },
     handlers: [metadataRoutes(routes.directory), jwksRoute(signers.publicKeys), ...connectPages],
     sealers,

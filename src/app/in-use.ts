@@ -1,8 +1,10 @@
 import type { Log } from '../core/ports.ts';
 import type { Check } from '../envoy/ext-authz.ts';
 import type { Handler } from '../http/server.ts';
-import { Carrier } from '../pipeline/carry-out.ts';
+import type { CallMetadata } from '../core/trace-context.ts';
+import type { Phases } from '../pipeline/trace-carrier.ts';
 import type { Generation } from './generation.ts';
+import type { TracedParts } from './tracing.ts';
 
 interface Shift {
   readonly generation: Generation;
@@ -24,10 +26,12 @@ const FINISH_LIMIT_MS = 60_000;
  */
 export class InUse {
   readonly #log: Log;
+  readonly #tracing: Pick<TracedParts, 'carrier'>;
   #now: Shift;
   readonly #former = new Set<Shift>();
 
-  constructor(first: Generation, log: Log) {
+  constructor(first: Generation, log: Log, tracing: Pick<TracedParts, 'carrier'>) {
+    this.#tracing = tracing;
     this.#log = log;
     this.#now = newShift(first);
     first.begin();
@@ -60,18 +64,18 @@ export class InUse {
     for (const shift of [...this.#former, this.#now]) this.#end(shift);
   }
 
-  readonly check: Check = (request, signal) => {
+  readonly check: Check = (request, signal, metadata) => {
     const shift = this.#now;
-    const answer = shift.generation.check(request, signal);
+    const answer = shift.generation.check(request, signal, metadata);
     if (!(answer instanceof Promise)) return answer; // nothing can have changed meanwhile
     shift.calls++;
     return answer.finally(() => this.#leave(shift));
   };
 
-  readonly newCarrier = (): Carrier => {
+  readonly newCarrier = (metadata: CallMetadata): Phases => {
     const shift = this.#now;
     shift.calls++;
-    return new Carrier(shift.generation.carrierParts, () => this.#leave(shift));
+    return this.#tracing.carrier(shift.generation.carrierParts, metadata, () => this.#leave(shift));
   };
 
   readonly handler: Handler = async (request, response, url) => {

@@ -9,6 +9,7 @@ import { createMetrics, type PrometheusMetrics } from '../observe/metrics.ts';
 import { Turnstile } from '../upstream/connect-turnstile.ts';
 import { RefreshMemory } from '../upstream/refresh-memory.ts';
 import { Parts } from './parts.ts';
+import { startTracing, type TracedParts } from './tracing.ts';
 import { Vaults } from './vaults.ts';
 
 /** What lives as long as the process; a generation is built from it and a configuration. */
@@ -16,6 +17,7 @@ export interface Process {
   readonly log: LeveledLog;
   readonly metrics: PrometheusMetrics;
   readonly tools: Tools;
+  readonly tracing: TracedParts;
   readonly audit: AuditSink;
   readonly egress: Egress;
   readonly vaults: Vaults;
@@ -28,16 +30,20 @@ export interface Process {
   readonly ownKeys: readonly SealKey[];
 }
 
-export function createProcessParts({ log: { level }, audit }: Pick<Config, 'log' | 'audit'>): Process {
-  const log = createLog(level);
+export async function createProcessParts({ log: { level }, audit }: Pick<Config, 'log' | 'audit'>): Promise<Process> {
+  const plainLog = createLog(level);
   const metrics = createMetrics();
-  const tools: Tools = { log, metrics, clock: systemClock };
+  const plainEgress = createEgress({ log: plainLog, metrics });
+  const tracing = await startTracing(process.env, plainLog, metrics, plainEgress);
+  const log = tracing.log(plainLog);
+  const tools: Tools = { log, metrics, clock: systemClock, tracer: tracing.tracer };
   return {
     log,
     metrics,
     tools,
-    audit: createAudit(audit.destination, log),
-    egress: createEgress(tools),
+    tracing,
+    audit: tracing.audit(createAudit(audit.destination, log)),
+    egress: tracing.egress(plainEgress),
     vaults: new Vaults(tools),
     refreshMemory: new RefreshMemory(tools),
     turnstile: new Turnstile(systemClock),

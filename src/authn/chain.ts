@@ -1,6 +1,6 @@
 import { ANONYMOUS, type Identity } from '../core/identity.ts';
 import type { MaybePromise } from '../core/maybe-promise.ts';
-import type { Log } from '../core/ports.ts';
+import type { Log, Observe } from '../core/ports.ts';
 import { type Refusal, refuse } from '../core/refusal.ts';
 import type { HeaderFields, RequestFacts } from '../core/request-facts.ts';
 import { abandonable } from '../core/single-flight.ts';
@@ -29,7 +29,12 @@ const rejected = (refusal: Refusal): ChainOutcome => ({ kind: 'rejected', refusa
  * @param resource what tokens must be issued for when their method names no audience
  * @param log told of methods that break
  */
-export function createChain(methods: readonly IncomingMethod[], resource: string | undefined, log?: Log): Chain {
+export function createChain(
+  methods: readonly IncomingMethod[],
+  resource: string | undefined,
+  log?: Log,
+  observe?: Observe,
+): Chain {
   const links = methods
     .filter((method) => method.type !== 'anonymous')
     .map((method): Link => {
@@ -56,20 +61,29 @@ export function createChain(methods: readonly IncomingMethod[], resource: string
       }
       if (outcome instanceof Promise) {
         return abandonable(outcome, signal).then(
-          (late) => judge(link, late) ?? ask(i + 1, facts, authorization, signal),
+          (late) => judge(link, late, observe) ?? ask(i + 1, facts, authorization, signal),
           (error: unknown) => failure(link, error, signal, log),
         );
       }
-      const judged = judge(link, outcome);
+      const judged = judge(link, outcome, observe);
       if (judged) return judged;
     }
-    return unclaimed(asked, letsAnonymousIn, authorization, facts.headers);
+    const end = unclaimed(asked, letsAnonymousIn, authorization, facts.headers);
+    observe?.({
+      check: 'credential',
+      refusal: end.kind === 'rejected' ? end.refusal : undefined,
+      note: 'no method claims the request',
+    });
+    return end;
   };
 
   return (facts, signal) => {
     if (signal.aborted) return rejected(refuse('deadline_exceeded'));
     const authorization = readAuthorization(facts.headers, takesDpop);
-    if (authorization.kind === 'malformed') return rejected(authorization.refusal);
+    if (authorization.kind === 'malformed') {
+      observe?.({ check: 'credential', refusal: authorization.refusal });
+      return rejected(authorization.refusal);
+    }
     return ask(0, facts, authorization, signal);
   };
 }
@@ -80,12 +94,30 @@ function audiencesOf(method: IncomingMethod, resource: string | undefined): read
 }
 
 /** @returns undefined when the method has nothing to say */
-function judge({ audiences }: Link, outcome: Outcome): ChainOutcome | undefined {
+function judge({ method, audiences }: Link, outcome: Outcome, observe?: Observe): ChainOutcome | undefined {
+  observe?.({
+    check: 'credential',
+    method: method.name,
+    absent: outcome.kind === 'absent',
+    refusal: outcome.kind === 'rejected' ? outcome.refusal : undefined,
+  });
   if (outcome.kind === 'absent') return undefined;
   if (outcome.kind === 'rejected') return outcome;
   const { user } = outcome;
-  const fits = audiences === undefined || user.audiences?.some((audience) => audiences.includes(audience)) === true;
-  return fits ? { kind: 'identified', identity: user } : rejected(refuse('token_audience'));
+  if (audiences === undefined) return { kind: 'identified', identity: user };
+  const fits = user.audiences?.some((audience) => audiences.includes(audience)) === true;
+  const refusal = fits
+    ? undefined
+    : refuse('token_audience', {
+        detail: `aud must hold ${audiences.join(' or ') || 'the resource, and there is none'}`,
+      });
+  observe?.({
+    check: 'audience',
+    method: method.name,
+    refusal,
+    note: `aud is ${user.audiences?.join(', ') || 'missing'}`,
+  });
+  return refusal ? rejected(refusal) : { kind: 'identified', identity: user };
 }
 
 /** No method has claimed the request. */

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { countEvictions } from '../core/evictions.ts';
 import type { User } from '../core/identity.ts';
 import type { Metrics } from '../core/ports.ts';
 import type { Refusal } from '../core/refusal.ts';
@@ -30,11 +31,17 @@ export class IntrospectionCache {
   /** @param ttlMs how long a good answer is reused at most */
   constructor(ttlMs: number, method: string, metrics: Metrics, maxBytes = MAX_BYTES) {
     this.#ttlMs = ttlMs;
-    this.#good = new LRUCache({ maxSize: maxBytes });
+    this.#good = new LRUCache<string, Entry>({ maxSize: maxBytes, dispose: countEvictions(metrics, 'introspection') });
     metrics.gauge(
       'mcp_identity_introspection_cache_bytes',
       'Memory of remembered introspection answers, estimated',
       () => this.#good.calculatedSize,
+      { method },
+    );
+    metrics.gauge(
+      'mcp_identity_introspection_cache_entries',
+      'Introspection answers that are remembered, refusals included',
+      () => this.#good.size + this.#refused.size,
       { method },
     );
   }

@@ -5,15 +5,23 @@ import { SingleFlight } from '../core/single-flight.ts';
 import { MAX_TOKEN_LENGTH } from './authorization.ts';
 import { readBoundKey } from './bound-key.ts';
 import { type CompactJws, readCompactJws } from './compact-jws.ts';
-import { isRefusal, judgeHeader, judgeRequired, judgeTime, readValidity, tokenType } from './jwt-rules.ts';
+import { isRefusal, judgeHeader, judgeRequired, judgeTime, readValidity, type SignatureHeader } from './jwt-rules.ts';
+import { tokenType, type Validity } from './jwt-rules.ts';
 import type { KeySet } from './key-set.ts';
 import { ABSENT, type IncomingMethod, type Outcome } from './method.ts';
+import { ProvenSignatures } from './proven-signatures.ts';
 import type { JwtConfig } from './schema.ts';
 import { userFromClaims } from './token-claims.ts';
 import type { VerifiedToken, VerifiedTokens } from './verified-tokens.ts';
 
 /** For one verification, a fetch of keys included. Longer than that fetch may take, so that its own answer is heard. */
 const VERIFY_LIMIT_MS = 15_000;
+
+/** What is known of a token before its signature has been looked at. */
+interface Prechecked {
+  readonly signature: SignatureHeader;
+  readonly validity: Validity;
+}
 
 const TOO_LARGE: Outcome = { kind: 'rejected', refusal: refuse('token_too_large') };
 
@@ -30,16 +38,22 @@ export function createJwt(
   verified: VerifiedTokens,
   keys: KeySet,
 ): IncomingMethod {
-  const { clock, metrics } = tools;
+  const { clock, metrics, observe } = tools;
   const { issuer } = config;
   const algorithms: ReadonlySet<string> = new Set(config.algorithms);
   const types = new Set(config.tokenTypes.map(tokenType));
   /** Stands for this method with these settings. */
   const verifier = {};
   const flight = new SingleFlight<Outcome>();
+  const proven = new ProvenSignatures();
   const hits = metrics.counter('mcp_identity_token_cache_hits_total', 'Tokens that were answered from memory', {
     method: name,
   });
+  const reread = metrics.counter(
+    'mcp_identity_token_cache_reread_total',
+    'Tokens that were forgotten and read again, without verifying their signature again',
+    { method: name },
+  );
   const misses = metrics.counter('mcp_identity_token_cache_misses_total', 'Tokens that had to be verified', {
     method: name,
   });
@@ -49,39 +63,71 @@ export function createJwt(
     known.generation === keys.generation &&
     judgeTime(known.validity, clock.nowMs()) === undefined;
 
-  /** The judgement about a token of this issuer. What costs least comes first; nothing is believed before the signature. */
-  const judge = async (
-    token: string,
-    { header, payload }: CompactJws,
-    signal: AbortSignal,
-  ): Promise<VerifiedToken | Refusal> => {
-    const signature = judgeHeader(header, algorithms, types);
+  const seen = <T extends object | undefined>(check: string, finding: T): T => {
+    observe?.({ check, method: name, refusal: finding && isRefusal(finding) ? finding : undefined });
+    return finding;
+  };
+
+  /** What can be judged before the signature, which costs most. */
+  const precheck = ({ header, payload }: CompactJws): Prechecked | Refusal => {
+    const signature = seen('algorithm and type', judgeHeader(header, algorithms, types));
     if (isRefusal(signature)) return signature;
     const validity = readValidity(payload, config.clockSkew);
-    if (isRefusal(validity)) return validity;
-    const early = judgeTime(validity, clock.nowMs());
-    if (early) return early;
+    if (isRefusal(validity)) return seen('time', validity);
+    return seen('time', judgeTime(validity, clock.nowMs())) ?? { signature, validity };
+  };
 
-    const answer = await keys.resolve(signature.alg, signature.kid, signal);
-    if (answer.kind === 'refused') return answer.refusal;
-    const fault = await signatureFault(answer.keys, token, signature.alg);
-    if (fault) return refuse(fault);
-
-    const bound = readBoundKey(payload['cnf'], config.dpop);
+  /** Reads the user out of a token whose signature is right. */
+  const readUser = (
+    token: string,
+    payload: CompactJws['payload'],
+    validity: Validity,
+    generation: number,
+  ): VerifiedToken | Refusal => {
+    const bound = seen('key binding', readBoundKey(payload['cnf'], config.dpop));
     if (isRefusal(bound)) return bound;
-    const lacking = judgeRequired(payload, config.requiredClaims);
+    const lacking = seen('required claims', judgeRequired(payload, config.requiredClaims));
     if (lacking) return lacking;
-    const user = userFromClaims(payload, config, {
-      authMethod: 'jwt',
-      methodName: name,
-      token,
-      expiresAt: payload['exp'] as number,
-      boundTo: bound.thumbprint,
-    });
+    const user = seen(
+      'subject',
+      userFromClaims(payload, config, {
+        authMethod: 'jwt',
+        methodName: name,
+        token,
+        expiresAt: payload['exp'] as number,
+        boundTo: bound.thumbprint,
+      }),
+    );
     if (isRefusal(user)) return user;
     const late = judgeTime(validity, clock.nowMs()); // keys may have been waited for
     if (late) return late;
-    return { outcome: { kind: 'identified', user }, verifier, issuer, validity, generation: answer.generation };
+    return { outcome: { kind: 'identified', user }, verifier, issuer, validity, generation };
+  };
+
+  /** The judgement about a token of this issuer; nothing is believed before the signature. */
+  const judge = async (
+    token: string,
+    payload: CompactJws['payload'],
+    { signature, validity }: Prechecked,
+    signal: AbortSignal,
+  ): Promise<VerifiedToken | Refusal> => {
+    const answer = await keys.resolve(signature.alg, signature.kid, signal);
+    if (answer.kind === 'refused') return seen('signature', answer.refusal);
+    const fault = await signatureFault(answer.keys, token, signature.alg);
+    if (fault) return seen('signature', refuse(fault));
+    seen('signature', undefined);
+    proven.add(token, answer.generation);
+    return readUser(token, payload, validity, answer.generation);
+  };
+
+  /** Keeps what was found out, and answers with it. */
+  const conclude = (token: string, judged: VerifiedToken | Refusal): Outcome => {
+    if (isRefusal(judged)) {
+      if (verified.get(token)?.verifier === verifier) verified.delete(token);
+      return { kind: 'rejected', refusal: judged };
+    }
+    verified.set(token, judged);
+    return judged.outcome;
   };
 
   return {
@@ -105,17 +151,24 @@ export function createJwt(
       }
       const jws = readCompactJws(token);
       if (!jws || jws.payload['iss'] !== issuer) return ABSENT;
+      const checked = precheck(jws);
+      if (isRefusal(checked)) {
+        misses.inc();
+        return conclude(token, checked);
+      }
+      const { generation } = keys;
+      if (proven.has(token, generation)) {
+        reread.inc();
+        keys.touch();
+        return conclude(token, readUser(token, jws.payload, checked.validity, generation));
+      }
       misses.inc();
-      const verify = async (limit: AbortSignal): Promise<Outcome> => {
-        const judged = await judge(token, jws, limit);
-        if (isRefusal(judged)) {
-          if (known?.verifier === verifier) verified.delete(token);
-          return { kind: 'rejected', refusal: judged };
-        }
-        verified.set(token, judged);
-        return judged.outcome;
-      };
-      return flight.run(token, VERIFY_LIMIT_MS, verify, signal);
+      return flight.run(
+        token,
+        VERIFY_LIMIT_MS,
+        async (limit) => conclude(token, await judge(token, jws.payload, checked, limit)),
+        signal,
+      );
     },
 
     // Keys that are known may be of use already: nobody waits for newer ones.

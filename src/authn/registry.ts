@@ -1,4 +1,5 @@
 import type { Keep, Tools } from '../core/ports.ts';
+import type { Tracer } from '../core/tracer.ts';
 import type { Egress } from '../net/egress.ts';
 import { createAnonymous } from './anonymous.ts';
 import { createApiKey } from './api-key.ts';
@@ -66,10 +67,13 @@ export function createMethods(
   keep: Keep,
   egress: Egress,
   dpop: DpopParts,
+  tracer?: Tracer,
 ): Map<string, IncomingMethod> {
   const verifiedTokens = keep.take('verified tokens', {}, ({ metrics }) => new VerifiedTokens(metrics));
   const parts = { egress, verifiedTokens };
-  return new Map(Object.entries(incomingAuth).map(([name, config]) => [name, create(name, config, keep, parts, dpop)]));
+  return new Map(
+    Object.entries(incomingAuth).map(([name, config]) => [name, create(name, config, keep, parts, dpop, tracer)]),
+  );
 }
 
 function create<T extends Type>(
@@ -78,6 +82,7 @@ function create<T extends Type>(
   keep: Keep,
   parts: Omit<MethodParts, 'keep'>,
   dpop: DpopParts,
+  tracer: Tracer | undefined,
 ): IncomingMethod {
   const factory: Factories[T] = FACTORIES[config.type];
   const method = keep.take(
@@ -86,7 +91,20 @@ function create<T extends Type>(
     (tools, own) => factory(name, config, tools, { ...parts, keep: own }),
     (unused) => unused.close?.(),
   );
-  return 'dpop' in config && config.dpop !== 'off'
-    ? withProofs(method, { dpop: config.dpop, dpopNonce: config.dpopNonce }, dpop)
-    : method;
+  const proved =
+    'dpop' in config && config.dpop !== 'off'
+      ? withProofs(method, { dpop: config.dpop, dpopNonce: config.dpopNonce }, dpop)
+      : method;
+  return traced(proved, tracer);
+}
+
+/** A credential that has to be looked at is a step of the trace; one that is known already is none. */
+function traced(method: IncomingMethod, tracer: Tracer | undefined): IncomingMethod {
+  if (!tracer) return method;
+  const attributes = { 'mcp_identity.method': method.name };
+  return {
+    ...method,
+    authenticate: (facts, authorization, signal) =>
+      tracer.step(`authenticate ${method.type}`, attributes, () => method.authenticate(facts, authorization, signal)),
+  };
 }

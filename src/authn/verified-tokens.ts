@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { countEvictions } from '../core/evictions.ts';
 import type { Metrics } from '../core/ports.ts';
 import type { Validity } from './jwt-rules.ts';
 import type { Outcome } from './method.ts';
@@ -23,7 +24,11 @@ export class VerifiedTokens {
   readonly #entries: LRUCache<string, VerifiedToken>;
 
   constructor(metrics: Metrics, maxBytes = MAX_BYTES) {
-    this.#entries = new LRUCache({ maxSize: maxBytes, sizeCalculation: (_, token) => token.length * 2 + ENTRY_BYTES });
+    this.#entries = new LRUCache<string, VerifiedToken>({
+      maxSize: maxBytes,
+      sizeCalculation: (_, token) => token.length * 2 + ENTRY_BYTES,
+      dispose: countEvictions(metrics, 'verified_tokens'),
+    });
     metrics.gauge('mcp_identity_token_cache_entries', 'Verified tokens that are remembered', () => this.#entries.size);
     metrics.gauge(
       'mcp_identity_token_cache_bytes',

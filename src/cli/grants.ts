@@ -112,7 +112,7 @@ function describe(listed: Listed): string {
 /** The same for programs, with times in ISO 8601. */
 function withTimes(listed: Listed): Record<string, unknown> {
   if (listed.kind === 'unreadable') return { ...listed };
-  const { connectedAtMs, refreshedAtMs, expiresAtMs, ...rest } = listed;
+  const { connectedAtMs, refreshedAtMs, expiresAtMs, requestedScopes, issuedBy, ...rest } = listed;
   return {
     ...rest,
     connectedAt: isoTime(connectedAtMs),

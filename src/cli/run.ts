@@ -9,6 +9,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'print every problem of a configuration and its Envoy',
     load: async () => (await import('./check.ts')).check,
   },
+  explain: {
+    summary: 'say what would become of a request, and why',
+    load: async () => (await import('./explain.ts')).explain,
+  },
   schema: {
     summary: 'print the JSON Schema of route metadata or of the config file',
     load: async () => (await import('./schema.ts')).schema,

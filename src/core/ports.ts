@@ -1,3 +1,6 @@
+import type { Refusal } from './refusal.ts';
+import type { Tracer } from './tracer.ts';
+
 /** What features see of logging; `fields` never hold secrets. */
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -58,11 +61,30 @@ export interface Audit {
  */
 export type UseOnce = (key: string, ttlMs: number, signal: AbortSignal) => Promise<boolean>;
 
+/** One thing that was looked at on the way to a decision. */
+export interface Seen {
+  /** A stable word for it: `origin`, `signature`, `audience`. */
+  readonly check: string;
+  /** The incoming method it is about. */
+  readonly method?: string;
+  /** `absent`: there was nothing of that kind to look at. Otherwise it holds, unless a refusal says why not. */
+  readonly absent?: boolean;
+  readonly refusal?: Refusal | undefined;
+  /** What was compared with what, for the person who asked; never a secret. */
+  readonly note?: string;
+}
+
+/** Told of each check in its order, by whoever makes it. Only `explain` listens; a service has none, and pays nothing. */
+export type Observe = (seen: Seen) => void;
+
 /** What every feature may be handed by the composition root. */
 export interface Tools {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly observe?: Observe;
+  /** Undefined unless the operator has asked for traces. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** Hands out parts that stay the same, with all they remember, over changes of the configuration that do not touch them. */

@@ -1,3 +1,5 @@
+import type { TraceContext } from './trace-context.ts';
+
 /**
  * The header fields of one request as Envoy saw them: lower-case names, copies kept apart, values as
  * latin-1 text (one character per byte). Held flat: name, value, name, value, …
@@ -52,6 +54,8 @@ export interface RequestFacts {
   /** Envoy sent the body as text, which hides bytes that are not UTF-8: a misconfiguration where we decide on it. */
   readonly bodyAsText: boolean;
   readonly peer: Peer;
+  /** Where it stands in a trace; undefined when nobody traces, or says so in a way that is none. */
+  readonly trace?: TraceContext | undefined;
   /** Bytes of the `mcp.identity` Struct of the route, undefined when the route has none. */
   readonly routeMetadata: Buffer | undefined;
 }

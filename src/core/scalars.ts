@@ -57,12 +57,12 @@ export function isLoopback(hostname: string): boolean {
 }
 
 /** Why `text` may not be used as an endpoint of ours, or undefined when it may. */
-export function urlFault(text: string): string | undefined {
+export function urlFault(text: string, plainHttp = false): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return 'must be an absolute https URL';
   if (url.username || url.password) return 'must not hold a user name or password';
   if (url.hash) return 'must not hold a fragment';
-  if (url.protocol === 'http:' && !isLoopback(url.hostname))
+  if (url.protocol === 'http:' && !plainHttp && !isLoopback(url.hostname))
     return 'must be https (http is accepted on a loopback address only)';
   return undefined;
 }

@@ -2,8 +2,10 @@ import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { type MaybePromise, whenReady } from '../core/maybe-promise.ts';
 import type { Tools } from '../core/ports.ts';
 import { HeaderFields } from '../core/request-facts.ts';
-import type { Carrier, Step } from '../pipeline/carry-out.ts';
+import type { CallMetadata } from '../core/trace-context.ts';
+import type { Step } from '../pipeline/carry-out.ts';
 import { PLAN_FIELD } from '../pipeline/plan.ts';
+import type { Phases } from '../pipeline/trace-carrier.ts';
 import { decodeProcessingRequest, type ProcessingKind, type ProcessingMessage } from './codec/processing-request.ts';
 import {
   continueBody,
@@ -42,7 +44,7 @@ export type Process = (call: ServerDuplexStream<Buffer, Buffer>) => void;
  * that cannot be read ends the stream, and Envoy ends the request.
  */
 export function createProcess(
-  newCarrier: () => Carrier,
+  newCarrier: (metadata: CallMetadata) => Phases,
   { log, metrics }: Tools,
   answerLimitMs = ANSWER_LIMIT_MS,
 ): Process {
@@ -51,7 +53,7 @@ export function createProcess(
 
   return (call) => {
     open++;
-    const carrier = newCarrier();
+    const carrier = newCarrier(call.metadata);
     let phase = -1;
     let bodyTimer: NodeJS.Timeout | undefined;
     let closed = false;
@@ -124,7 +126,7 @@ export function createProcess(
   };
 }
 
-function stepOf(carrier: Carrier, message: ProcessingMessage): MaybePromise<Step> {
+function stepOf(carrier: Phases, message: ProcessingMessage): MaybePromise<Step> {
   switch (message.kind) {
     case 'request_headers':
       return carrier.requestHeaders(

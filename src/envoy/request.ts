@@ -1,4 +1,5 @@
 import { HeaderFields, type RequestFacts } from '../core/request-facts.ts';
+import { type CallMetadata, traceOf } from '../core/trace-context.ts';
 import type { CheckMessage } from './codec/check-request.ts';
 
 /**
@@ -6,7 +7,7 @@ import type { CheckMessage } from './codec/check-request.ts';
  * @returns undefined when Envoy sent the headers joined and cleaned (no `encode_raw_headers`): copies could not be
  * told apart, so nothing may be decided on them
  */
-export function factsOf(message: CheckMessage): RequestFacts | undefined {
+export function factsOf(message: CheckMessage, metadata?: CallMetadata): RequestFacts | undefined {
   if (!message.headersRaw) return undefined;
   const headers = new HeaderFields(message.headers);
   return {
@@ -19,6 +20,7 @@ export function factsOf(message: CheckMessage): RequestFacts | undefined {
     body: message.rawBody,
     bodyAsText: message.textBody,
     peer: { address: message.peerAddress, principal: message.peerPrincipal },
+    trace: traceOf(headers, metadata),
     routeMetadata: message.routeMetadata,
   };
 }

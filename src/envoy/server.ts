@@ -120,7 +120,7 @@ function unary(check: Check, log: Log) {
       callback({ code: status.INTERNAL, details: 'internal error' });
     };
     try {
-      const response = check(call.request, aborter.signal);
+      const response = check(call.request, aborter.signal, call.metadata);
       if (response instanceof Promise) response.then(answer, fail);
       else answer(response);
     } catch (error) {

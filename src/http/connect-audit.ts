@@ -1,17 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 import type { Audit, Counter, Tools } from '../core/ports.ts';
+import { readTraceparent, type TraceContext } from '../core/trace-context.ts';
 import type { Told } from './connect-visit.ts';
 
-/** W3C Trace Context 3.2. */
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 const MAX_REQUEST_ID_LENGTH = 256;
 
 /** Writes what was done on the connect pages into the audit (contract §7), and counts it. */
-export function createConnectAudit(audit: Audit, { clock, metrics }: Tools) {
+export function createConnectAudit(audit: Audit, { clock, metrics, tracer }: Tools) {
   const counters = new Map<string, Counter>();
   return (request: IncomingMessage, status: number, told: Told): void => {
     const { event, outcome, reason, user, provider, detail } = told;
-    const { 'x-request-id': id, traceparent } = request.headers;
+    const { 'x-request-id': id } = request.headers;
     audit.write({
       time: new Date(clock.nowMs()).toISOString(),
       event,
@@ -20,7 +19,7 @@ export function createConnectAudit(audit: Audit, { clock, metrics }: Tools) {
       ...(detail === undefined ? {} : { detail }),
       status,
       request_id: typeof id === 'string' ? id.slice(0, MAX_REQUEST_ID_LENGTH) : null,
-      trace_id: (typeof traceparent === 'string' && TRACEPARENT.exec(traceparent)?.[1]) || null,
+      trace_id: tracer?.here?.traceId ?? traceOfHttp(request)?.traceId ?? null,
       issuer: user?.issuer ?? null,
       subject: user?.subject ?? null,
       provider: provider ?? null,
@@ -35,4 +34,10 @@ export function createConnectAudit(audit: Audit, { clock, metrics }: Tools) {
     }
     counter.inc();
   };
+}
+
+/** Envoy puts its own trace into what it forwards. Node joins copies with a comma, which no good one holds. */
+export function traceOfHttp({ headers: { traceparent, tracestate } }: IncomingMessage): TraceContext | undefined {
+  const text = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined);
+  return readTraceparent(text(traceparent), text(tracestate));
 }

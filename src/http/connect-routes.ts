@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Audit, Tools } from '../core/ports.ts';
 import type { Provider } from '../upstream/provider.ts';
 import { VaultError } from '../upstream/vault/vault-error.ts';
-import { createConnectAudit } from './connect-audit.ts';
+import { createConnectAudit, traceOfHttp } from './connect-audit.ts';
 import { type About, type ConnectDesk, type ConnectDeskParts, createConnectDesk } from './connect-desk.ts';
 import { readForm, speculative } from './connect-form.ts';
 import { finishConnect, showLink, startConnect } from './connect-link.ts';
@@ -116,10 +116,15 @@ export function connectRoutes({ audit, tools, ...parts }: ConnectParts): Handler
   return async (request, response, url) => {
     const place = desk.paths.find(url.pathname, request.method ?? 'GET');
     if (place === undefined) return false;
-    const answer =
-      place === 'unknown' ? { reply: desk.refuse('page_unknown') } : await answerTo(request, place, url.searchParams);
-    for (const told of answer.reply.told) writeAudit(request, answer.reply.status, told);
-    send(response, answer);
-    return true;
+    const serve = async (): Promise<boolean> => {
+      const answer =
+        place === 'unknown' ? { reply: desk.refuse('page_unknown') } : await answerTo(request, place, url.searchParams);
+      for (const told of answer.reply.told) writeAudit(request, answer.reply.status, told);
+      send(response, answer);
+      return true;
+    };
+    const { tracer } = tools;
+    const name = `connect ${place === 'unknown' ? place : place.kind}`;
+    return tracer ? tracer.enter(name, { from: traceOfHttp(request) }, serve) : serve();
   };
 }

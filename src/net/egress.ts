@@ -30,6 +30,8 @@ export interface Egress {
 export interface EgressLimits {
   /** Milliseconds for a whole call: waiting for a turn, connecting, the last byte of the answer. Default 5,000. */
   readonly timeoutMs?: number;
+  /** Lets `http` reach other hosts too: only for what holds no secret. */
+  readonly plainHttp?: boolean;
   /** Bytes of an answer after decompression. Default 1 MiB. */
   readonly maxResponseBytes?: number;
 }
@@ -55,9 +57,13 @@ export function createEgress(options: EgressOptions): Egress {
     text: string,
     { method, headers, body, signal }: EgressRequest,
     purpose: string,
-    { timeoutMs = options.timeoutMs ?? 5_000, maxResponseBytes = options.maxResponseBytes ?? 1024 ** 2 }: EgressLimits,
+    {
+      timeoutMs = options.timeoutMs ?? 5_000,
+      maxResponseBytes = options.maxResponseBytes ?? 1024 ** 2,
+      plainHttp = false,
+    }: EgressLimits,
   ): Promise<Response> => {
-    const fault = urlFault(text);
+    const fault = urlFault(text, plainHttp);
     if (fault) throw new EgressError('refused_url', `an endpoint ${fault}`);
     const url = new URL(text);
     const place = `${method} ${url.origin}${url.pathname}`;

@@ -9,6 +9,8 @@ export interface OAuthClientConfig {
   readonly clientSecret?: Secret | undefined;
   /** PKCS#8 PEM. */
   readonly privateKey?: Secret | undefined;
+  /** By what name the server knows that key. */
+  readonly privateKeyId?: string | undefined;
 }
 
 /** The two arguments that every request function of oauth4webapi takes. */
@@ -49,14 +51,15 @@ function formEncoded(text: string): string {
 }
 
 /** RFC 7523: a short-lived JWT in place of a secret. */
-function signed({ privateKey }: OAuthClientConfig): ClientAuth {
+function signed({ privateKey, privateKeyId: kid }: OAuthClientConfig): ClientAuth {
   if (!privateKey) throw new Error('clientAuth private_key_jwt needs a privateKey');
   const key = readKey(privateKey);
   const algorithm = algorithmOf(key);
   let ready: Promise<ClientAuth> | undefined;
   const prepare = async (): Promise<ClientAuth> => {
     const der = key.export({ type: 'pkcs8', format: 'der' });
-    return PrivateKeyJwt(await crypto.subtle.importKey('pkcs8', new Uint8Array(der), algorithm, false, ['sign']));
+    const imported = await crypto.subtle.importKey('pkcs8', new Uint8Array(der), algorithm, false, ['sign']);
+    return PrivateKeyJwt(kid === undefined ? imported : { key: imported, kid });
   };
   return async (...request) => {
     ready ??= prepare();

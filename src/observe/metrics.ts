@@ -6,6 +6,7 @@ import {
   collectDefaultMetrics,
 } from 'prom-client';
 import type { Counter, Histogram, Metrics } from '../core/ports.ts';
+import { registerBuildInfo } from './build-info.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -60,7 +61,9 @@ export function createMetrics(options: { process: boolean } = { process: true })
         counter = new PromCounter({ name, help, labelNames: Object.keys(labels), registers: [registry] });
         counters.set(name, counter);
       }
-      return counter.labels(labels);
+      const child = counter.labels(labels);
+      child.inc(0); // a series that begins with 1 hides its first event from `increase`
+      return child;
     },
 
     histogram(name, help, buckets, labels = {}): Histogram {
@@ -96,5 +99,6 @@ export function createMetrics(options: { process: boolean } = { process: true })
       };
     },
   };
+  if (options.process) registerBuildInfo(metrics);
   return metrics;
 }

@@ -18,8 +18,6 @@ export interface Decided {
 
 /** An outsider's text in the audit is cut here, so that nobody can flood the log with one request. */
 const TEXT_LIMIT = 256;
-/** W3C Trace Context 3.2. */
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 
 /** The audit line of one decision (contract §7); `detail` says more about a refusal and never holds a value of the request. */
 export function auditRecord(nowMs: number, facts: RequestFacts, decided: Decided): AuditRecord {
@@ -45,10 +43,11 @@ export function auditIdentity(
   const name = message?.name ?? message?.uri;
   return {
     request_id: cut(facts.requestId),
-    trace_id: TRACEPARENT.exec(facts.headers.get('traceparent') ?? '')?.[1] ?? null,
+    trace_id: facts.trace?.traceId ?? null,
     issuer: user?.issuer ?? null,
     subject: user?.subject ?? null,
     auth_method: user?.authMethod ?? (identity ? 'anonymous' : null),
+    incoming_auth: user?.methodName ?? null,
     acting_as: user?.delegationChain[0] ?? null,
     delegation_chain: user && user.delegationChain.length > 0 ? user.delegationChain : null,
     backend: route?.policy.backend ?? null,

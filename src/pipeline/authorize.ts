@@ -23,5 +23,7 @@ export function authorize(
   const needed = rule && rule.scopes.length > 0 ? [...new Set([...routeScopes, ...rule.scopes])] : routeScopes;
   if (needed.length === 0) return undefined;
   if (identity.kind === 'anonymous') return refuse('login_required');
-  return needed.every((scope) => identity.scopes.has(scope)) ? undefined : refuse('scope_missing', { scopes: needed });
+  return needed.every((scope) => identity.scopes.has(scope))
+    ? undefined
+    : refuse('scope_missing', { scopes: needed, detail: `the call needs ${needed.join(' ')}` });
 }

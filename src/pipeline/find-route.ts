@@ -1,12 +1,17 @@
 import type { Problem } from '../core/problem.ts';
 import { pathText } from '../core/problem.ts';
+import type { Reason } from '../core/refusal.ts';
 import type { Proof } from '../policy/validate-envoy.ts';
 import { type MetadataReading, PolicyMemo } from '../policy/resolve.ts';
 import { type RoutePolicy, needsExtProc } from '../policy/route-policy.ts';
 import { validatePolicy } from '../policy/validate.ts';
 import type { World } from '../policy/world.ts';
-import type { RouteFinding } from './decide.ts';
-import { compileRoute, type RouteParts } from './route.ts';
+import { compileRoute, type Route, type RouteParts } from './route.ts';
+
+/** What the route's metadata came to: a prepared route, or why there is none. */
+export type RouteFinding =
+  | { readonly kind: 'route'; readonly route: Route }
+  | { readonly kind: 'unusable'; readonly reason: Reason; readonly detail: string };
 
 export interface FindRouteParts extends RouteParts, MetadataReading {
   readonly world: World;

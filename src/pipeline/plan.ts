@@ -2,6 +2,7 @@ import type { Deny } from '../core/decision.ts';
 import type { Identity } from '../core/identity.ts';
 import type { RequestFacts } from '../core/request-facts.ts';
 import type { Sealer } from '../core/seal.ts';
+import type { TraceContext } from '../core/trace-context.ts';
 import type { McpMessage } from '../mcp/message.ts';
 import type { Session } from '../mcp/session.ts';
 import type { AssertionClaims } from '../propagation/assertion.ts';
@@ -39,6 +40,8 @@ export interface Plan {
   readonly hide: readonly string[];
   /** JSON text of the JSON-RPC id, when `Check` saw it. */
   readonly rpcId?: string;
+  /** The span of the decision, where one is known. */
+  readonly trace?: TraceContext;
   /** Fields of the audit line about the response. */
   readonly audit: Readonly<Record<string, unknown>>;
 }
@@ -107,6 +110,7 @@ export function makePlan(input: PlanInput): Plan {
     ...(input.onUnauthorized === undefined ? {} : { onUnauthorized: input.onUnauthorized }),
     hide: [...HIDDEN, ...input.written.filter((name) => !harmless.has(name))],
     ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),
+    ...(facts.trace === undefined ? {} : { trace: facts.trace }),
     audit: auditIdentity(facts, { route, identity, message }),
   };
 

@@ -57,7 +57,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts, extProc: bo
   const soleIssuer = otherIssuers.length === 0 ? issuer : undefined;
   return {
     policy,
-    authenticate: createChain(methods, policy.resource, parts.tools.log),
+    authenticate: createChain(methods, policy.resource, parts.tools.log, parts.tools.observe),
     toolRule: prepareTools(policy.tools),
     decidesOnBody: decidesOnBody(policy),
     metaKey: editedMetaKey(policy),

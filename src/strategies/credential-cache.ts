@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { countEvictions } from '../core/evictions.ts';
 import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Tools } from '../core/ports.ts';
 import type { Refusal } from '../core/refusal.ts';
@@ -67,7 +68,7 @@ export class CredentialCache<T> {
   constructor(kind: string, limitMs: number, { metrics, clock }: Tools, maxBytes = MAX_BYTES) {
     this.#clock = clock;
     this.#limitMs = limitMs;
-    this.#issued = new LRUCache({ maxSize: maxBytes });
+    this.#issued = new LRUCache<string, Entry<T>>({ maxSize: maxBytes, dispose: countEvictions(metrics, kind) });
     const counter = (name: string, help: string) => metrics.counter(name, help, { kind });
     const hits = counter('mcp_identity_credential_cache_hits_total', 'Credentials that were at hand');
     const misses = counter('mcp_identity_credential_cache_misses_total', 'Credentials that had to be asked for');
@@ -79,6 +80,9 @@ export class CredentialCache<T> {
       () => this.#issued.calculatedSize,
       { kind },
     );
+    metrics.gauge('mcp_identity_credential_cache_entries', 'Credentials that are kept', () => this.#issued.size, {
+      kind,
+    });
   }
 
   /**

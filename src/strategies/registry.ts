@@ -25,6 +25,17 @@ export interface StrategyParts {
  * @param soleIssuer of the tokens of the route; undefined where there are several, or none
  */
 export function createStrategy(policy: OutgoingAuth, parts: StrategyParts, soleIssuer?: string): OutgoingStrategy {
+  const strategy = create(policy, parts, soleIssuer);
+  const { tracer } = parts.tools;
+  if (!tracer) return strategy;
+  // A credential that has to be asked for is a step of the trace; one that is at hand is none.
+  return {
+    credential: (identity, signal) =>
+      tracer.step(`credential ${policy.type}`, {}, () => strategy.credential(identity, signal)),
+  };
+}
+
+function create(policy: OutgoingAuth, parts: StrategyParts, soleIssuer?: string): OutgoingStrategy {
   switch (policy.type) {
     case 'unauthenticated':
       return createUnauthenticated();

@@ -1,5 +1,6 @@
 import type { Audit, Keep, Tools } from '../core/ports.ts';
 import type { Egress } from '../net/egress.ts';
+import { startGrantCensus } from './grant-census.ts';
 import { createProvider, type Provider } from './provider.ts';
 import type { RefreshMemory } from './refresh-memory.ts';
 import { createRefresher, type Refresher } from './refresher.ts';
@@ -42,6 +43,12 @@ export function createAccounts({ upstreamProviders }: AccountsConfig, parts: Acc
       name,
       keep.take('provider', { name, config }, (own) => createProvider(name, config, own, egress)),
     ]),
+  );
+  keep.take(
+    'grant census',
+    upstreamProviders,
+    (own) => startGrantCensus({ vault, providers, tools: own }),
+    (census) => void census.close(),
   );
   return { vault, providers, refresher: createRefresher({ vault, providers, tools, audit, ownerId, memory }) };
 }

@@ -38,12 +38,12 @@ export function lifeOf(grant: Grant, refreshBeforeMs: number, seen: Seen): Life 
 }
 
 /** False when the grant came from another server, or through another client, than the configuration names today. */
-export function isFrom(grant: Grant, provider: { readonly issuedBy?: string }): boolean {
+export function isFrom(grant: Pick<Grant, 'issuedBy'>, provider: { readonly issuedBy?: string }): boolean {
   const { issuedBy } = grant; // unknown in older records
   return issuedBy === undefined || provider.issuedBy === undefined || issuedBy === provider.issuedBy;
 }
 
 /** True when the account was connected for everything that the configuration asks for today. */
-export function covers(grant: Grant, scopes: readonly string[]): boolean {
+export function covers(grant: Pick<Grant, 'requestedScopes'>, scopes: readonly string[]): boolean {
   return scopes.every((scope) => grant.requestedScopes.includes(scope));
 }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Metrics } from '../core/ports.ts';
+import { countEvictions } from '../core/evictions.ts';
+import type { Counter, Metrics } from '../core/ports.ts';
 import type { Secret } from '../core/secret.ts';
 import { type Life, lifeOf, type Seen } from './grant-life.ts';
 import type { Grant } from './vault/vault.ts';
@@ -29,9 +30,17 @@ const IDLE_MS = 60_000;
 /** Grants that are open in memory: bounded by bytes, and each only for a while. Facts, no verdicts. */
 export class OpenedGrants {
   readonly #entries: LRUCache<string, OpenedGrant>;
+  readonly #hits: Counter;
+  readonly #misses: Counter;
 
   constructor(metrics: Metrics, maxBytes = MAX_BYTES) {
-    this.#entries = new LRUCache({ maxSize: maxBytes, sizeCalculation: sizeOf });
+    this.#entries = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: sizeOf,
+      dispose: countEvictions(metrics, 'open_grants'),
+    });
+    this.#hits = metrics.counter('mcp_identity_upstream_cache_hits_total', 'Grants that were open in memory');
+    this.#misses = metrics.counter('mcp_identity_upstream_cache_misses_total', 'Grants that had to be read');
     metrics.gauge('mcp_identity_upstream_cached_grants', 'Grants open in memory', () => this.#entries.size);
     metrics.gauge(
       'mcp_identity_upstream_cached_bytes',
@@ -41,7 +50,9 @@ export class OpenedGrants {
   }
 
   get(key: string): OpenedGrant | undefined {
-    return this.#entries.get(key);
+    const entry = this.#entries.get(key);
+    (entry ? this.#hits : this.#misses).inc();
+    return entry;
   }
 
   /**

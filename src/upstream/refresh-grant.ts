@@ -41,6 +41,8 @@ export interface RefreshParts {
   readonly kept: KeptLeases;
   /** Told how long this process waited for its turn. */
   readonly waited: (ms: number) => void;
+  /** The process is about to end: nothing more is sent. */
+  readonly leaving: AbortSignal;
   /** Ends the attempts to store when the process has to end. */
   readonly closing: AbortSignal;
 }
@@ -85,13 +87,18 @@ export async function refreshGrant(
   waiting: AbortSignal,
 ): Promise<RefreshEnd> {
   let lease: Lease | undefined;
+  let sent = false;
+  // An operation of the vault that is under way is not given up on: a turn nobody knows of would hold others up.
+  const idle = AbortSignal.any([waiting, parts.leaving]);
   try {
-    await grace(parts, waiting);
-    const failure = await parts.provider.prepare(waiting);
+    await grace(parts, idle);
+    const failure = await parts.provider.prepare(idle);
     if (failure) return failedBy(failure);
-    const turn = await takeTurn(parts, key, seen, waiting);
+    const turn = await takeTurn(parts, key, seen, waiting, idle);
     if ('kind' in turn) return turn;
     lease = turn;
+    parts.leaving.throwIfAborted();
+    sent = true;
     const end = await underLease(parts, key, seen);
     // Whether the provider has seen the request is unknown: no other replica sends the same refresh token at once. The
     // turn runs out by itself, or ends when this process tries again.
@@ -102,7 +109,7 @@ export async function refreshGrant(
     return end;
   } catch (error) {
     if (error instanceof VaultError) return vaultFailure(error);
-    if (waiting.aborted && !lease) return { kind: 'failed', reason: 'busy' };
+    if (idle.aborted && !sent) return { kind: 'failed', reason: 'busy' };
     if (error instanceof Error && error.name === 'TimeoutError') return { kind: 'failed', reason: 'timeout' };
     parts.log.error('a refresh failed unexpectedly', { provider: key.provider, error: stackOf(error) });
     return { kind: 'failed', reason: 'internal' };
@@ -122,6 +129,7 @@ async function takeTurn(
   key: GrantKey,
   seen: number,
   signal: AbortSignal,
+  idle: AbortSignal,
 ): Promise<Lease | RefreshEnd> {
   const { vault, ownerId, limits, kept, waited } = parts;
   const startedMs = performance.now();
@@ -135,7 +143,7 @@ async function takeTurn(
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
       const lease = await vault.lease(name, limits.leaseMs, ownerId, signal);
       if (lease) return lease;
-      await delay(pauseMs * (0.75 + Math.random() / 2), undefined, { signal }); // waiters do not come all at once
+      await delay(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: idle }); // waiters do not come all at once
       const changed = await look(parts, key, seen, signal);
       if (changed.kind !== 'same') return changed;
     }

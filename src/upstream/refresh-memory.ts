@@ -4,7 +4,7 @@ import { abandonable, SingleFlight } from '../core/single-flight.ts';
 import { BackOff } from './back-off.ts';
 import { type OpenedGrant, OpenedGrants } from './opened-grants.ts';
 import type { Provider } from './provider.ts';
-import type { RefreshEnd, RefreshFault } from './refresh-grant.ts';
+import { REFRESH_LIMITS, type RefreshEnd, type RefreshFault, type RefreshLimits } from './refresh-grant.ts';
 import { RefusalRest } from './refusal-rest.ts';
 import { VaultTrouble } from './vault-trouble.ts';
 import type { Lease } from './vault/vault.ts';
@@ -17,8 +17,8 @@ export interface Refreshed {
 
 const SWEEP_EVERY_MS = 30_000;
 const MAX_KEPT_LEASES = 10_000;
-/** How long closing waits for refreshes that are under way, and then for their last attempt to store. */
-const CLOSE_LIMIT_MS = 10_000;
+/** How long closing waits beyond `holdMs` for refreshes that a provider has seen, and then for their last attempt to store. */
+const STORE_LIMIT_MS = 3_000;
 const LAST_ATTEMPT_MS = 3_000;
 
 /**
@@ -37,16 +37,24 @@ export class RefreshMemory {
   /** Changes when something is forgotten: what was read before may be out of date and is not kept. */
   epoch = 0;
   readonly #underWay = new Set<Promise<unknown>>();
+  readonly #holdMs: number;
+  readonly #leaving = new AbortController();
   readonly #closing = new AbortController();
   readonly #sweeper: NodeJS.Timeout;
   readonly #numbers = new WeakMap<Provider, number>();
   #providers = 0;
 
-  constructor({ metrics, log, clock }: Tools) {
+  constructor({ metrics, log, clock }: Tools, { holdMs }: Pick<RefreshLimits, 'holdMs'> = REFRESH_LIMITS) {
+    this.#holdMs = holdMs;
     this.opened = new OpenedGrants(metrics);
     this.trouble = new VaultTrouble(log, clock);
     this.#sweeper = setInterval(() => this.opened.sweep(clock.nowMs()), SWEEP_EVERY_MS);
     this.#sweeper.unref();
+  }
+
+  /** The process is going to end: what has not reached a provider yet is left to others. */
+  get leaving(): AbortSignal {
+    return this.#leaving.signal;
   }
 
   /** Ends the attempts to store when the process has to end. */
@@ -74,7 +82,9 @@ export class RefreshMemory {
   /** Ends when no refresh is under way any more, so that no rotated token is lost; close the vault after it. */
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
-    await settledWithin(this.#underWay, CLOSE_LIMIT_MS);
+    this.#leaving.abort();
+    // What a provider rotates until then is nowhere else.
+    await settledWithin(this.#underWay, this.#holdMs + STORE_LIMIT_MS);
     this.#closing.abort();
     await settledWithin(this.#underWay, LAST_ATTEMPT_MS);
     this.opened.clear();

@@ -9,6 +9,9 @@ const DURATION_BUCKETS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** As metrics and audit say it. */
 const GONE = { never: 'disconnected', revoked: 'revoked' } as const;
 
+/** Outcomes of which the first one may be worth an alert: they are there with 0 from the beginning. */
+const FORESEEN = ['refreshed', 'revoked', 'client_rejected', 'rejected', 'timeout', 'network', 'vault_unavailable'];
+
 /** Counts, audits and logs the refreshes of one provider. */
 export class RefreshReport {
   readonly #provider: string;
@@ -25,6 +28,7 @@ export class RefreshReport {
     const histogram = (name: string, help: string, buckets: readonly number[]) =>
       tools.metrics.histogram(name, help, buckets, { provider });
     this.#duration = histogram('mcp_identity_upstream_refresh_seconds', 'Time of refreshes', DURATION_BUCKETS);
+    for (const outcome of FORESEEN) this.#count(outcome);
     this.#leaseWait = histogram(
       'mcp_identity_upstream_lease_wait_seconds',
       'Waits for a turn to refresh',

@@ -68,7 +68,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const { vault, tools, audit, ownerId } = parts;
   const { clock, log } = tools;
   const limits: RefreshLimits = { ...REFRESH_LIMITS, ...parts.limits };
-  const memory = parts.memory ?? new RefreshMemory(tools);
+  const memory = parts.memory ?? new RefreshMemory(tools, limits);
   const { opened, backOff, rests, kept, looks, refreshes, trouble } = memory;
   const upstreams = new Map<string, Upstream>();
   for (const [name, provider] of parts.providers) {
@@ -106,6 +106,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
           vaultFailedMs: trouble.failedMs,
           kept,
           waited: (ms) => report.waited(ms),
+          leaving: memory.leaving,
           closing: memory.closing,
         },
         key,
@@ -117,7 +118,13 @@ export function createRefresher(parts: RefresherParts): Refresher {
       if (began !== memory.epoch) opened.delete(name);
       return { end, ...(entry && { entry }) };
     };
-    return refreshes.run(name, limits.waitMs, (waiting) => memory.follow(job(waiting)), signal);
+    const wait = () => refreshes.run(name, limits.waitMs, (waiting) => memory.follow(job(waiting)), signal);
+    const { tracer } = tools;
+    if (!tracer) return wait();
+    const attributes = { 'mcp_identity.provider': key.provider };
+    return Promise.resolve(
+      signal ? tracer.step('refresh', attributes, wait) : tracer.apart('refresh', attributes, wait),
+    );
   };
 
   /** What a refresh leaves behind in memory. */

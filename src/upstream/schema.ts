@@ -8,12 +8,18 @@ const client = {
   clientSecret: secret().optional().describe('For client_secret_basic and client_secret_post'),
   clientAuth: z.enum(CLIENT_AUTH).default('client_secret_basic').describe('How the client proves itself'),
   privateKey: secret().optional().describe('PKCS#8 PEM, for private_key_jwt'),
+  privateKeyId: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('`kid` in the header of client assertions; for servers that know several keys of the client'),
 };
 
 interface ClientFields {
   clientAuth: (typeof CLIENT_AUTH)[number];
   clientSecret?: unknown;
   privateKey?: unknown;
+  privateKeyId?: unknown;
 }
 
 /** What a client needs to prove itself, by `clientAuth`. */
@@ -22,6 +28,12 @@ function checkClient(value: ClientFields, context: z.RefinementCtx): void {
     value.clientAuth === 'private_key_jwt' ? 'privateKey' : value.clientAuth === 'none' ? undefined : 'clientSecret';
   if (needs && value[needs] === undefined)
     context.addIssue({ code: 'custom', path: [needs], message: `is required with clientAuth ${value.clientAuth}` });
+  if (value.privateKeyId !== undefined && value.clientAuth !== 'private_key_jwt')
+    context.addIssue({
+      code: 'custom',
+      path: ['privateKeyId'],
+      message: `is of no use with clientAuth ${value.clientAuth}`,
+    });
 }
 
 /** An OAuth server whose tokens of each user are kept and refreshed. */

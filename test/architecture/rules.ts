@@ -26,7 +26,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // What backends import: it must not need the service.
   verify: [],
   app: [...FEATURES, 'pipeline', 'config', 'envoy', 'http'],
-  cli: ['core', 'config', 'policy', 'propagation', 'upstream', 'app'],
+  // A second composition: the same decision, with hands that touch nothing.
+  explain: [...FEATURES, 'pipeline', 'config', 'envoy'],
+  cli: ['core', 'config', 'policy', 'propagation', 'upstream', 'app', 'explain'],
   main: ['cli'],
 };
 

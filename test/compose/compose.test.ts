@@ -19,21 +19,22 @@ after(() => rmSync(folder, { recursive: true }));
 describe('what `setup` writes', () => {
   const config = join(folder, 'config');
   const keys = join(folder, 'keys');
+  const clients = join(folder, 'clients');
   const setup = async () => {
     const script = join(ROOT, 'deploy/compose/setup.ts');
-    const env = { ENVOY_PORT: '18710', IDP_PORT: '18711' };
-    const child = new Child('setup', process.execPath, [script, config, keys], env);
+    const env = { ENVOY_PORT: '18710', IDP_PORT: '18711', TRACKER_PORT: '9400' };
+    const child = new Child('setup', process.execPath, [script, config, keys, clients], env);
     assert.equal(await child.exited, 0, child.stderr);
     return child.stdout;
   };
 
   test('keys are made once and readable by their owner only', async () => {
-    mkdirSync(config);
-    mkdirSync(keys);
+    for (const made of [config, keys, clients]) mkdirSync(made);
     assert.match(await setup(), /made .*vault\n/);
     const vault = readFileSync(join(keys, 'vault'), 'utf8');
     assert.equal(Buffer.from(vault, 'base64').length, 32);
-    assert.equal(statSync(join(keys, 'vault')).mode & 0o777, 0o600);
+    for (const file of [join(keys, 'vault'), join(keys, 'cookie'), join(clients, 'login'), join(clients, 'tracker')])
+      assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.doesNotMatch(await setup(), /made/);
     assert.equal(readFileSync(join(keys, 'vault'), 'utf8'), vault, 'what is sealed stays readable over restarts');
   });
@@ -41,7 +42,7 @@ describe('what `setup` writes', () => {
   test('both files are valid, and clients see the published ports', async () => {
     const sidecar = join(config, 'sidecar.yaml');
     // In the container the keys are at /keys.
-    const text = readFileSync(sidecar, 'utf8').replaceAll('/keys/', `${keys}/`);
+    const text = readFileSync(sidecar, 'utf8').replaceAll('/keys/', `${keys}/`).replaceAll('/clients/', `${clients}/`);
     const local = join(config, 'local.yaml');
     writeFileSync(local, text);
     let printed = '';
@@ -56,11 +57,22 @@ describe('what `setup` writes', () => {
     assert.match(routes, /resource: http:\/\/127\.0\.0\.1:18710\/modern\/mcp/);
     assert.match(routes, /address: 0\.0\.0\.0, port_value: 10000/);
     assert.match(text, /publicUrl: http:\/\/127\.0\.0\.1:18710/);
-    assert.match(text, /issuer: http:\/\/127\.0\.0\.1:18711/);
+    assert.match(text, /corp:\s+type: jwt\s+issuer: http:\/\/127\.0\.0\.1:18711/);
+    assert.match(text, /login:\s+issuer: http:\/\/127\.0\.0\.1:18711/);
+    // The usual port of another part: nothing is replaced twice.
+    assert.match(text, /tracker:\s+issuer: http:\/\/127\.0\.0\.1:9400/);
+    assert.match(routes, /port_value: 9400/);
+    assert.match(routes, /resource: http:\/\/127\.0\.0\.1:18710\/tracker\/mcp/);
   });
 
   test('a port that is none, and a file in which nothing can be replaced, are errors', () => {
-    assert.deepEqual(publishedPorts({ ENVOY_PORT: '', IDP_PORT: '1' }), { envoy: 10_000, identityProvider: 1 });
+    assert.deepEqual(publishedPorts({ ENVOY_PORT: '', IDP_PORT: '1' }), {
+      envoy: 10_000,
+      identityProvider: 1,
+      tracker: 9403,
+    });
+    assert.throws(() => publishedPorts({ TRACKER_PORT: '9400' }), /must differ/);
+    assert.throws(() => publishedPorts({ TRACKER_PORT: '9401' }), /where 9401 is taken/);
     assert.throws(() => publishedPorts({ ENVOY_PORT: '0' }), /ENVOY_PORT is "0"/);
     assert.throws(() => publishedPorts({ IDP_PORT: '80; rm' }), /IDP_PORT/);
     const ports = publishedPorts({});
@@ -88,9 +100,28 @@ describe('docker-compose.yml', () => {
       for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name);
       if (name !== 'envoy') assert.equal(service.ports, undefined, name);
     }
-    assert.equal(services.filter(([, service]) => service.network_mode === 'service:envoy').length, 3);
+    assert.equal(services.filter(([, service]) => service.network_mode === 'service:envoy').length, 4);
     assert.equal(compose.networks.store.internal, true);
     assert.deepEqual(compose.services.redis.networks, ['store']);
+  });
+
+  test("the keys that seal and sign are the service's alone; the tracker and the identity provider see client secrets only", () => {
+    const mounts = (volume: string) =>
+      services.filter(([, { volumes = [] }]) => volumes.some((line: string) => line.startsWith(`${volume}:`)));
+    assert.deepEqual(
+      mounts('keys').map(([name]) => name),
+      ['setup', 'identity'],
+    );
+    assert.deepEqual(
+      mounts('clients').map(([name]) => name),
+      ['setup', 'identity', 'idp', 'tracker'],
+    );
+    for (const [name, { volumes }] of mounts('clients'))
+      if (name !== 'setup')
+        assert.ok(
+          volumes.every((line: string) => line.endsWith(':ro')),
+          name,
+        );
   });
 
   test('everything that keeps running can be asked for its health', () => {

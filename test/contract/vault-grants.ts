@@ -144,7 +144,7 @@ export function grantCases(contract: Contract): void {
 
     for await (const entry of vault.list(ALICE)) {
       const { record, ...rest } = entry;
-      const { issuedAtMs, accessToken, refreshToken, tokenType, requestedScopes, ...shown } = grantContent();
+      const { issuedAtMs, accessToken, refreshToken, tokenType, ...shown } = grantContent();
       assert.deepEqual(rest, { kind: 'grant', ...ALICE, generation, ...shown, stale: false, refreshable: true });
       assert.doesNotMatch(inspect(entry, { depth: null }) + JSON.stringify(entry), /PLAINTEXT/);
       assert.equal(await vault.deleteRecord(record), true);

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { commandsIn, help } from '../../scripts/docs/cli.ts';
 import { kindOfMetric, METRIC_NOTES, metricsInSource, metricTable } from '../../scripts/docs/metrics.ts';
 import { referencePages } from '../../scripts/docs/pages.ts';
-import { REFUSALS } from '../../scripts/docs/refusals.ts';
+import { REFUSALS } from '../../src/explain/refusal-help.ts';
 import { fillRegions } from '../../scripts/docs/regions.ts';
 import { type JsonSchema, schemaAt } from '../../scripts/docs/schema-table.ts';
 import { problemsOf } from '../../scripts/docs/validation.ts';

@@ -323,6 +323,7 @@ describe('identity reaches the backend through a real Envoy', () => {
       issuer: issuer.issuer,
       subject: 'alice',
       auth_method: 'jwt',
+      incoming_auth: 'corp',
       acting_as: 'agent',
       delegation_chain: ['agent'],
       backend: 'claims',

@@ -196,29 +196,42 @@ describe('fault table: failure × {token still valid, expired} → answer, grant
     assert.equal(fake.refreshes.length, 1);
   });
 
-  it('discovery down × expired: 503, the grant stays', async () => {
-    const other = await startProvider();
-    try {
-      other.documents = false;
-      const egress = createEgress({ log: tools.log, metrics: tools.metrics, timeoutMs: 200 });
-      const provider = createProvider('github', providerConfig({ issuer: other.issuer }), tools, egress);
-      const second = createRefresher({
-        vault,
-        providers: new Map([['github', provider]]),
-        tools,
-        audit: testAudit(),
-        ownerId: 'b',
-      });
-      await vault.create(KEY, other.issue('alice', { lifetimeSeconds: 300, ageSeconds: 301 }));
-      const call = async () => second.token(KEY, 'github', AbortSignal.timeout(5_000));
-      assert.deepEqual(await call(), { kind: 'unavailable', reason: 'malformed', retryAfterSeconds: 1 });
-      assert.equal(other.tokenRequests().length, 0);
-      other.documents = true;
-      tools.clock.advance(1_000);
-      assert.equal(other.userOf(text(await call())), 'alice');
-      await second.close();
-    } finally {
-      await other.stop();
-    }
-  });
+  for (const state of ['valid', 'expired'] as const) {
+    const answered = state === 'valid' ? 'the old token serves' : '503';
+    it(`discovery down × ${state}: ${answered}, the grant stays, refreshed without a person`, async () => {
+      const other = await startProvider();
+      try {
+        other.documents = false;
+        const egress = createEgress({ log: tools.log, metrics: tools.metrics, timeoutMs: 200 });
+        const provider = createProvider('github', providerConfig({ issuer: other.issuer }), tools, egress);
+        const second = createRefresher({
+          vault,
+          providers: new Map([['github', provider]]),
+          tools,
+          audit: testAudit(),
+          ownerId: 'b',
+        });
+        const ageSeconds = state === 'valid' ? 255 : 301;
+        const grant = await vault.create(KEY, other.issue('alice', { lifetimeSeconds: 300, ageSeconds }));
+        const call = async () => second.token(KEY, 'github', AbortSignal.timeout(5_000));
+        const old = grant.accessToken.reveal();
+        const first = await call();
+        if (state === 'valid') assert.equal(text(first), old);
+        else assert.deepEqual(first, { kind: 'unavailable', reason: 'malformed', retryAfterSeconds: 1 });
+        await ended(1);
+        assert.equal(other.tokenRequests().length, 0);
+        assert.equal((await vault.read(KEY))?.generation, grant.generation);
+        other.documents = true;
+        tools.clock.advance(1_000);
+        let fresh = text(await call());
+        for (const end = Date.now() + 5_000; fresh === old && Date.now() < end; fresh = text(await call()))
+          await delay(5);
+        assert.notEqual(fresh, old);
+        assert.equal(other.userOf(fresh), 'alice');
+        await second.close();
+      } finally {
+        await other.stop();
+      }
+    });
+  }
 });

@@ -7,10 +7,11 @@ import { createChain } from '../../src/authn/chain.ts';
 import { createMethods } from '../../src/authn/registry.ts';
 import type { User } from '../../src/core/identity.ts';
 import { HeaderFields } from '../../src/core/request-facts.ts';
+import { keepNothing } from '../../src/core/keep.ts';
 import { createEgress } from '../../src/net/egress.ts';
 import { dpopClient } from '../support/dpop-client.ts';
 import { configOf, readRecipePage } from '../support/recipe-page.ts';
-import { bounded, dpopParts, keepNothing, requestWith, testTools } from '../unit/authn/support.ts';
+import { bounded, dpopParts, requestWith, testTools } from '../unit/authn/support.ts';
 import { type Keycloak, KEYCLOAK_HOME, NO_KEYCLOAK, startKeycloak } from './start-keycloak.ts';
 
 const ISSUER = 'https://sso.example.com/realms/corp';

@@ -28,6 +28,10 @@ export interface EnvoyOptions {
   readonly extProcFilter?: Record<string, unknown>;
   /** Files with which Envoy calls the service by mutual TLS, a new connection every few calls. */
   readonly grpcTls?: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** A file that gets all dynamic metadata of each request; complete once Envoy has ended. */
+  readonly metadataLog?: string;
+  /** Envoy traces too: its settings, and the port of its cluster `collector`. */
+  readonly tracing?: { readonly settings: unknown; readonly port: number } | undefined;
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
   /** The same routes at other ports. */
@@ -88,6 +92,20 @@ const upstreamTls = ({ ca, cert, key }: NonNullable<EnvoyOptions['grpcTls']>) =>
     common_tls_context: {
       tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
       validation_context: { trusted_ca: { filename: ca } },
+    },
+  },
+});
+
+const metadataLog = (path: string) => ({
+  name: 'envoy.access_loggers.file',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog',
+    path,
+    log_format: {
+      text_format_source: {
+        inline_string:
+          '%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)% %DYNAMIC_METADATA(envoy.filters.http.ext_proc)%\n',
+      },
     },
   },
 });
@@ -180,6 +198,8 @@ export function envoyConfig(
               stat_prefix: 'mcp',
               use_remote_address: true,
               stream_idle_timeout: '0s',
+              ...(options.metadataLog === undefined ? {} : { access_log: [metadataLog(options.metadataLog)] }),
+              ...(options.tracing === undefined ? {} : { tracing: options.tracing.settings }),
               ...(options.rdsFile === undefined
                 ? { route_config: routeConfig }
                 : {
@@ -205,7 +225,15 @@ export function envoyConfig(
     node: { id: 'test', cluster: 'test' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: ports.admin } } },
     layered_runtime: {
-      layers: [{ name: 'static', static_layer: { 'envoy.reloadable_features.ext_proc_graceful_grpc_close': true } }],
+      layers: [
+        {
+          name: 'static',
+          static_layer: {
+            'envoy.reloadable_features.ext_proc_graceful_grpc_close': true,
+            ...(options.tracing === undefined ? {} : { 'tracing.opentelemetry.flush_interval_ms': 50 }),
+          },
+        },
+      ],
     },
     static_resources: {
       listeners: [{ port: ports.listen }, ...(options.listeners ?? [])].map(listener),
@@ -239,6 +267,7 @@ export function envoyConfig(
             : {}),
         }),
         cluster('identity_http', [ports.http]),
+        ...(options.tracing === undefined ? [] : [cluster('collector', [options.tracing.port])]),
         cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
         ...[...new Set(routes.flatMap((route) => route.port ?? []))].map((port) => cluster(`backend_${port}`, [port])),
       ],

@@ -6,12 +6,19 @@ export interface EnvoyModel {
   readonly document: SourceDocument;
   readonly connections: readonly Connections[];
   readonly routes: readonly RouteUse[];
+  /** The route tables that could be read, each for the connections that use it. */
+  readonly tables: readonly RouteTable[];
   /** Parts that this file does not show. */
   readonly unseen: readonly Unseen[];
   /** Addresses of a cluster's static endpoints, as `host:port` or `unix:/path`. */
   readonly endpoints: (cluster: string) => readonly string[];
   /** Value of a runtime key in the static layers; the last layer wins. */
   readonly runtime: (key: string) => unknown;
+}
+
+export interface RouteTable {
+  readonly connections: Connections;
+  readonly node: Node;
 }
 
 export interface Unseen {

@@ -2,7 +2,7 @@ import type { Problem } from '../../core/problem.ts';
 import type { SourceDocument } from '../../core/source-document.ts';
 import { readClusters } from './clusters.ts';
 import { readFilters } from './filters.ts';
-import type { Connections, EnvoyModel, RouteUse, Unseen } from './model.ts';
+import type { Connections, EnvoyModel, RouteTable, RouteUse, Unseen } from './model.ts';
 import { Node, unpack } from './node.ts';
 import { FROM_ADMIN, readRoutes } from './routes.ts';
 import { readRuntime } from './runtime.ts';
@@ -33,11 +33,13 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
   }
   const connections: Connections[] = [];
   const routes: RouteUse[] = [];
+  const tables: RouteTable[] = [];
   for (const listener of sources.listeners) {
     for (const manager of managersOf(listener, unseen)) {
       const one = readManager(manager, listener, sources, unseen);
       connections.push(one);
       for (const table of tablesOf(manager, sources, unseen)) {
+        tables.push({ connections: one, node: table });
         for (const route of readRoutes(table, one, unseen)) routes.push(route);
       }
     }
@@ -46,6 +48,7 @@ export function readEnvoyConfig(document: SourceDocument): EnvoyModel | Problem 
     document,
     connections,
     routes,
+    tables,
     unseen,
     endpoints: readClusters(sources.clusters),
     runtime: readRuntime(sources.bootstrap),

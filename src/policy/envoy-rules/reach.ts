@@ -37,7 +37,7 @@ export const authzMissing: EnvoyRule = ({ route, authz, model }) => {
       'the route has a policy, but no ext_authz filter enforces it',
       'add the ext_authz filter to `http_filters`',
     );
-  const partly = authz.map((use) => partial(use, model.runtime));
+  const partly = authz.map((use) => partlyEnabled(use, model.runtime));
   if (authz.some((use, i) => use.runs === 'yes' && !partly[i])) return [];
   if (first.runs === 'no') {
     return first.rerouted
@@ -65,7 +65,7 @@ export const authzMissing: EnvoyRule = ({ route, authz, model }) => {
 };
 
 /** The setting that switches the filter on for some requests only. */
-function partial({ filter: { config } }: AuthzUse, runtime: (key: string) => unknown): Node | undefined {
+export function partlyEnabled({ filter: { config } }: AuthzUse, runtime: (key: string) => unknown): Node | undefined {
   const byMetadata = config.get('filter_enabled_metadata');
   if (byMetadata.there) return byMetadata;
   const enabled = config.get('filter_enabled');

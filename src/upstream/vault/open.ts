@@ -33,7 +33,7 @@ export async function openVault(config: VaultConfig, tools: Tools): Promise<Open
   };
   const store = await openStore(config.store, tools);
   return {
-    ...createVault(store, sealer, createRun(tools.metrics, OPERATION_LIMIT_MS)),
+    ...createVault(store, sealer, createRun(tools.metrics, OPERATION_LIMIT_MS, tools.tracer)),
     withKeys(keys) {
       const next = sealerOf({ store: config.store, keys });
       return () => {
@@ -54,7 +54,7 @@ async function openStore(store: string, tools: Tools): Promise<Store> {
   }
 }
 
-function sealerOf({ store, keys }: VaultConfig): Sealer {
+export function sealerOf({ store, keys }: VaultConfig): Sealer {
   // What is kept in memory ends with the process, so may its key.
   if (keys.length === 0 && store === 'memory') return createSealer([{ id: 'process', key: randomBytes(32) }], 'vault');
   if (keys.length === 0) throw new Error('vault.keys must hold a key: grants outlive this process in that store');

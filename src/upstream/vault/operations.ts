@@ -1,4 +1,5 @@
 import type { Counter, Histogram, Metrics } from '../../core/ports.ts';
+import type { Tracer } from '../../core/tracer.ts';
 import { VaultError } from './vault-error.ts';
 import type { VaultErrorCode } from './vault-error.ts';
 
@@ -28,7 +29,8 @@ const BUCKETS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2];
  */
 export type Run = <T>(operation: Operation, job: () => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
 
-export function createRun(metrics: Metrics, limitMs: number): Run {
+/** @param tracer each operation is a step of the trace that it is done in */
+export function createRun(metrics: Metrics, limitMs: number, tracer?: Tracer): Run {
   const latency = {} as Record<Operation, Histogram>;
   const failures = {} as Record<Operation, Record<VaultErrorCode, Counter>>;
   for (const operation of OPERATIONS) {
@@ -47,7 +49,7 @@ export function createRun(metrics: Metrics, limitMs: number): Run {
     };
   }
 
-  return async (operation, job, signal) => {
+  const run: Run = async (operation, job, signal) => {
     const started = performance.now();
     try {
       return await inTime(job, limitMs, signal);
@@ -58,6 +60,8 @@ export function createRun(metrics: Metrics, limitMs: number): Run {
       latency[operation].observe((performance.now() - started) / 1_000);
     }
   };
+  if (!tracer) return run;
+  return async (operation, job, signal) => tracer.step(`vault ${operation}`, {}, () => run(operation, job, signal));
 }
 
 /** Waits for the job until the limit is over or `signal` aborts; the job itself goes on. */

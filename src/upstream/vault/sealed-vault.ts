@@ -110,16 +110,18 @@ function listing(sealer: Sealer, stored: StoredRecord): ListedGrant | Unreadable
   const { record, generation, provider } = stored;
   try {
     const { key, grant } = openGrant(sealer, stored);
-    const { scopes, connectedAtMs, refreshedAtMs, expiresAtMs } = grant;
+    const { scopes, requestedScopes, connectedAtMs, refreshedAtMs, expiresAtMs, issuedBy } = grant;
     return {
       kind: 'grant',
       record,
       ...key,
       generation,
       scopes,
+      requestedScopes,
       connectedAtMs,
       ...(refreshedAtMs !== undefined && { refreshedAtMs }),
       ...(expiresAtMs !== undefined && { expiresAtMs }),
+      ...(issuedBy !== undefined && { issuedBy }),
       stale: grant.stale ?? false,
       refreshable: grant.refreshToken !== undefined,
     };

@@ -64,9 +64,11 @@ export interface ListedGrant extends GrantKey {
   readonly record: string;
   readonly generation: number;
   readonly scopes: readonly string[];
+  readonly requestedScopes: readonly string[];
   readonly connectedAtMs: number;
   readonly refreshedAtMs?: number;
   readonly expiresAtMs?: number;
+  readonly issuedBy?: string;
   readonly stale: boolean;
   /** Whether there is a refresh token. */
   readonly refreshable: boolean;

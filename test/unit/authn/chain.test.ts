@@ -130,7 +130,10 @@ describe('audience', () => {
   for (const [name, type, token, audience, resource, fits] of rows) {
     test(name, () => {
       const outcome = createChain([stub(type, is(type, token), { audience })], resource)(requestWith(bearer), live());
-      assert.deepEqual(outcome, fits ? { kind: 'identified', identity: user(type, token) } : rejects('token_audience'));
+      if (fits) return assert.deepEqual(outcome, { kind: 'identified', identity: user(type, token) });
+      const wanted = (audience ?? (resource === undefined ? [] : [resource])).join(' or ');
+      const detail = `aud must hold ${wanted || 'the resource, and there is none'}`;
+      assert.deepEqual(outcome, { kind: 'rejected', refusal: { reason: 'token_audience', detail } });
     });
   }
 });

@@ -326,6 +326,7 @@ describe('which tokens', { timeout: 30_000 }, () => {
     const foreign = await bound({ aud: 'https://other.example.com' });
     assert.deepEqual(await send(await client.headers('POST', RESOURCE, foreign, { nowMs: START_MS })), {
       reason: 'token_audience',
+      detail: `aud must hold ${RESOURCE}`,
     });
   });
 

@@ -468,6 +468,47 @@ describe('memory', { timeout: 20_000 }, () => {
     assert.equal(tools.metric('mcp_identity_token_cache_entries'), 3);
   });
 
+  describe('a token that was forgotten', () => {
+    /** Room for one token only. */
+    const small = async () => {
+      const tools = testTools(START_MS);
+      const [first, second] = [await own.token(), await own.token()];
+      const verified = new VerifiedTokens(tools.metrics, first.length * 2 + 1_100);
+      const { present } = kit({}, own, { tools, verified } as Kit);
+      await identified(present(first));
+      await identified(present(second));
+      return { present, tools, first };
+    };
+
+    test('is read again without another look at its signature', async () => {
+      const { present, tools, first } = await small();
+      const outcome = present(first);
+      assert.ok(!(outcome instanceof Promise));
+      assert.equal((await identified(outcome)).subject, 'alice');
+      assert.equal(tools.metric('mcp_identity_token_cache_reread_total{method=corp}'), 1);
+    });
+
+    test('is refused once it has expired', async () => {
+      const { present, tools, first } = await small();
+      tools.time.nowMs += 310_000;
+      await rejected(present(first), 'token_expired');
+    });
+
+    test('is verified again when the keys have changed, and refused when its key is gone', async () => {
+      const { present, tools, first } = await small();
+      await own.rotate();
+      tools.time.nowMs += 60_000;
+      await identified(present(await own.token({ exp: START_MS / 1_000 + 900 })));
+      await rejected(present(first), 'token_key_unknown');
+    });
+
+    test('with another signature proves nothing', async () => {
+      const { present, first } = await small();
+      const other = first.slice(0, -20) + (first.at(-20) === 'A' ? 'B' : 'A') + first.slice(-19);
+      await rejected(present(other), 'token_signature');
+    });
+  });
+
   test('what one method remembers is absent for another issuer, without parsing', async (t) => {
     const corp = kit({}, own);
     const token = await own.token();

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createMethods } from '../../../src/authn/registry.ts';
 import { incomingMethodSchema } from '../../../src/authn/schema.ts';
+import { keepNothing } from '../../../src/core/keep.ts';
 import { createEgress } from '../../../src/net/egress.ts';
-import { dpopParts, keepNothing, testTools } from './support.ts';
+import { dpopParts, testTools } from './support.ts';
 
 describe('registry', () => {
   const tools = testTools();

@@ -2,7 +2,7 @@ import type { DpopParts } from '../../../src/authn/dpop.ts';
 import { createProofNonces } from '../../../src/authn/dpop-nonce.ts';
 import { createSealer } from '../../../src/core/seal.ts';
 import { HeaderFields, type RequestFacts } from '../../../src/core/request-facts.ts';
-import type { Keep, Metrics, Tools } from '../../../src/core/ports.ts';
+import type { Metrics, Tools } from '../../../src/core/ports.ts';
 
 /** Tools that tests look into, with a clock that they move. */
 export interface TestTools extends Tools {
@@ -73,10 +73,4 @@ export function dpopParts(tools: Tools): DpopParts {
     nonces: createProofNonces(createSealer([{ id: 'k1', key: Buffer.alloc(32, 1) }], 'dpop-nonce'), tools.clock),
     clock: tools.clock,
   };
-}
-
-/** Builds everything anew. */
-export function keepNothing(tools: Tools): Keep {
-  const keep: Keep = { take: (_name, _settings, build) => build(tools, keep) };
-  return keep;
 }

@@ -50,10 +50,18 @@ describe('client authentication', () => {
     test(`private_key_jwt with ${alg}: a short-lived assertion for this server`, async () => {
       const pem = new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
       const { body } = await sentBy({ clientAuth: 'private_key_jwt', clientId: 'app', privateKey: pem });
+      const named = await sentBy({
+        clientAuth: 'private_key_jwt',
+        clientId: 'app',
+        privateKey: pem,
+        privateKeyId: '2026-11',
+      });
       assert.equal(body.get('client_assertion_type'), 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
       const [header = '', payload = '', signature = ''] = (body.get('client_assertion') ?? '').split('.');
       const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
-      assert.equal(JSON.parse(Buffer.from(header, 'base64url').toString()).alg, alg);
+      assert.deepEqual(JSON.parse(Buffer.from(header, 'base64url').toString()), { alg });
+      const [namedHeader = ''] = (named.body.get('client_assertion') ?? '').split('.');
+      assert.deepEqual(JSON.parse(Buffer.from(namedHeader, 'base64url').toString()), { alg, kid: '2026-11' });
       assert.deepEqual([claims.iss, claims.sub, claims.aud], ['app', 'app', server.issuer]);
       assert.ok(claims.exp - claims.iat <= 60);
       const hash = alg === 'Ed25519' ? null : alg === 'ES384' ? 'sha384' : 'sha256';

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CONFIRM_MS } from '../../../src/upstream/refresher.ts';
 import type { UpstreamAnswer } from '../../../src/upstream/upstream-answer.ts';
+import type { Lease } from '../../../src/upstream/vault/vault.ts';
 import { ALICE, BOB, KEY, HOUR, ask, keyOf, tampered, tokenOf, until, worlds } from './refresher-world.ts';
 
 describe('refresher', { timeout: 30_000 }, () => {
@@ -199,6 +200,27 @@ describe('refresher', { timeout: 30_000 }, () => {
       await until(() => w.github.calls.length === 1);
       await refresher.close();
       assert.equal((await w.vault.read(KEY))?.refreshToken?.reveal(), 'rt-second');
+    });
+
+    test('closing begins nothing more: who waits for a turn stops, and takes none', async () => {
+      const w = world();
+      await w.vault.create(KEY, w.expired('first'));
+      let turn: Lease | undefined;
+      const refresher = w.refresher({
+        vault: tampered(w.vault, {
+          lease: async (name, ...rest) => {
+            turn ??= await w.vault.lease(name, 60_000, 'another replica');
+            return w.vault.lease(name, ...rest);
+          },
+        }),
+      });
+      const waiting = ask(refresher);
+      await until(() => turn !== undefined);
+      await refresher.close();
+      assert.deepEqual(await waiting, { kind: 'unavailable', reason: 'busy', retryAfterSeconds: 1 });
+      assert.equal(w.github.calls.length, 0);
+      assert.ok(turn && (await w.vault.release(turn)));
+      assert.ok(await w.vault.lease(turn.name, 1_000, 'later'), 'nobody holds it');
     });
   });
 });

@@ -1,4 +1,4 @@
-import type { Reason } from '../../src/core/refusal.ts';
+import type { Reason } from '../core/refusal.ts';
 
 export interface Explanation {
   /** How it comes about. */
@@ -9,7 +9,7 @@ export interface Explanation {
 
 const TRY_LATER = 'The client comes back after `Retry-After`.';
 
-/** Every reason of src/core/refusal.ts, for docs/reference/refusals.md. The compiler asks for those that are missing. */
+/** Every reason of core/refusal.ts, for `explain` and docs/reference/refusals.md. The compiler asks for those that are missing. */
 export const REFUSALS: Record<Reason, Explanation> = {
   credential_missing: {
     cause: 'The request carries no credential, and the route does not accept anonymous callers.',
