@@ -146,7 +146,8 @@ export function metricsInSource(folder: string): MetricInSource[] {
 /** By the naming rules of Prometheus, which the metrics keep. */
 export function kindOfMetric(name: string): 'counter' | 'histogram' | 'gauge' {
   if (name.endsWith('_total')) return 'counter';
-  return name.endsWith('_seconds') ? 'histogram' : 'gauge';
+  // A point in time is one value, a length of time is a distribution.
+  return name.endsWith('_seconds') && !name.endsWith('_timestamp_seconds') ? 'histogram' : 'gauge';
 }
 
 /** @throws when a metric has no note, or a note no metric */

@@ -1,33 +1,24 @@
-// Hand-written pages: links lead somewhere, and YAML in them is what it says it is.
+// Pages: links lead somewhere, and the index leads to every page.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { jsonSchemaOf } from '../../src/cli/schema.ts';
-import { configSchema } from '../../src/config/schema.ts';
 import { routePolicySchema } from '../../src/policy/route-policy.ts';
-import { fences } from './fences.ts';
+import { proseOf } from './fences.ts';
+import { ROOT, readPages } from './page-list.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const pages = [
-  'README.md',
-  'CONTRIBUTING.md',
-  'CHANGELOG.md',
-  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join('docs', name)),
-];
+const texts = readPages();
+const pages = [...texts.keys()];
 
 test('there are pages', () => assert.ok(pages.length >= 12, pages.join()));
 
 describe('links', () => {
-  const texts = new Map(pages.map((page) => [page, readFileSync(join(ROOT, page), 'utf8')]));
-
   for (const [page, text] of texts) {
     test(page, () => {
       // Code may look like a link.
-      const prose = text.replace(/^```[\s\S]*?^```$/gm, '').replace(/`[^`\n]*`/g, '');
+      const prose = proseOf(text).replace(/`[^`\n]*`/g, '');
       for (const [, target = ''] of prose.matchAll(/\]\(([^)\s]+)\)/g)) {
         if (/^https?:/.test(target)) continue;
         const [path = '', anchor] = target.split('#');
@@ -52,7 +43,7 @@ describe('links', () => {
 
 /** As GitHub makes them out of headings. */
 function anchorsOf(markdown: string): Set<string> {
-  const headings = [...markdown.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/^#+ (.*)$/gm)];
+  const headings = [...proseOf(markdown).matchAll(/^#+ (.*)$/gm)];
   return new Set(
     headings.map(([, heading = '']) =>
       heading
@@ -62,27 +53,6 @@ function anchorsOf(markdown: string): Set<string> {
     ),
   );
 }
-
-describe('YAML', () => {
-  const least = { backend: 'b', incomingAuth: ['corp'], outgoingAuth: { type: 'unauthenticated' } };
-  // The examples of validation.md are wrong on purpose; reference.test.ts runs them.
-  for (const page of pages.filter((name) => name !== join('docs/reference', 'validation.md'))) {
-    for (const { info, text, line } of fences(readFileSync(join(ROOT, page), 'utf8'))) {
-      if (info[0] !== 'yaml') continue;
-      test(`${page}:${line}`, () => {
-        const value: unknown = parse(text);
-        const kind = info[1];
-        const whole =
-          kind === 'route'
-            ? routePolicySchema.safeParse({ ...least, ...(value as object) })
-            : kind === 'sidecar'
-              ? configSchema.safeParse({ publicUrl: 'https://mcp.example.com', ...(value as object) })
-              : { success: true, error: undefined };
-        assert.ok(whole.success, whole.error?.message);
-      });
-    }
-  }
-});
 
 test('docs/reference/envoy.schema.json leads to the metadata of routes', () => {
   const text = readFileSync(join(ROOT, 'docs/reference/envoy.schema.json'), 'utf8');

@@ -12,7 +12,14 @@ import { envoyBinary } from '../support/stack.ts';
 const RECIPES = join(import.meta.dirname, '../../docs/recipes');
 const inFolder = (folder: string) => readdirSync(join(RECIPES, folder)).map((name) => `${folder}/${name}`);
 const upstreams = inFolder('upstreams');
-const pages = ['aws.md', 'token-exchange.md', 'ways-in.md', ...inFolder('identity-providers'), ...upstreams];
+const pages = [
+  'aws.md',
+  'token-exchange.md',
+  'ways-in.md',
+  ...inFolder('identity-providers'),
+  ...upstreams,
+  ...inFolder('../migration'),
+];
 
 /** Warnings that a page speaks of. */
 const EXPECTED: Record<string, readonly string[]> = {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,10 +28,18 @@ export function readRecipePage(page: string): RecipePage {
   return { sidecar, policies: of('route') };
 }
 
-/** Values for all that a configuration takes from the environment: any will do, as long as it is a key where it has to be. */
+/** Values for all that a configuration takes from the environment: any will do, as long as it is a key where it has to be; private keys are named `…_PEM`. */
 function envOf(config: unknown): Record<string, string> {
   const names = [...JSON.stringify(config).matchAll(/\{"env":"(\w+)"\}/g)].map(([, name = '']) => name);
-  return Object.fromEntries(names.map((name) => [name, Buffer.alloc(32, 9).toString('base64')]));
+  return Object.fromEntries(
+    names.map((name) => [name, name.endsWith('_PEM') ? privateKey() : Buffer.alloc(32, 9).toString('base64')]),
+  );
+}
+
+function privateKey(): string {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    .privateKey.export({ type: 'pkcs8', format: 'pem' })
+    .toString();
 }
 
 /**
