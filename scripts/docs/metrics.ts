@@ -19,6 +19,14 @@ export const METRIC_NOTES: Readonly<Record<string, MetricNote>> = {
     labels: ['backend', 'strategy', 'outcome', 'reason'],
     use: 'What became of allowed requests on routes with ext_proc, such as `backend_unauthorized`.',
   },
+  mcp_identity_config_reloads_total: {
+    labels: ['outcome'],
+    use: '`applied`, `unchanged`, `rejected`; see [operations](../operations/changing-configuration.md).',
+  },
+  mcp_identity_config_last_reload_success_timestamp_seconds: { labels: [], use: 'The start counts too.' },
+  mcp_identity_config_stale: { labels: [], use: 'Alert on 1: the service would not start with the files as they are.' },
+  mcp_identity_config_generation: { labels: [], use: 'Grows by one with each configuration that is taken.' },
+  mcp_identity_config_former_generations: { labels: [], use: 'Above 0 while calls of an earlier configuration go on.' },
   mcp_identity_policies: { labels: [], use: 'Grows with each change of a route that is in use.' },
   mcp_identity_invalid_policies_total: { labels: [], use: 'Alert on any increase: a live route is refused with 500.' },
   mcp_identity_envoy_problems: {
@@ -138,7 +146,8 @@ export function metricsInSource(folder: string): MetricInSource[] {
 /** By the naming rules of Prometheus, which the metrics keep. */
 export function kindOfMetric(name: string): 'counter' | 'histogram' | 'gauge' {
   if (name.endsWith('_total')) return 'counter';
-  return name.endsWith('_seconds') ? 'histogram' : 'gauge';
+  // A point in time is one value, a length of time is a distribution.
+  return name.endsWith('_seconds') && !name.endsWith('_timestamp_seconds') ? 'histogram' : 'gauge';
 }
 
 /** @throws when a metric has no note, or a note no metric */

@@ -17,7 +17,8 @@ export interface TracedParts {
   log<L extends Log>(log: L): L;
   audit(audit: AuditSink): AuditSink;
   egress(egress: Egress): Egress;
-  carrier(parts: CarrierParts, metadata: CallMetadata): Phases;
+  /** @param ended told once, when nothing of the request follows */
+  carrier(parts: CarrierParts, metadata: CallMetadata, ended?: () => void): Phases;
   /** Sends what is still in memory. */
   close(): Promise<void>;
 }
@@ -30,7 +31,7 @@ const OFF: TracedParts = {
   log: (log) => log,
   audit: (audit) => audit,
   egress: (egress) => egress,
-  carrier: (parts) => new Carrier(parts),
+  carrier: (parts, _metadata, ended) => new Carrier(parts, ended),
   close: () => Promise.resolve(),
 };
 
@@ -69,9 +70,9 @@ export async function startTracing(
     log: (plain) => traceLog(plain, tracer),
     audit: (plain) => traceAudit(plain, tracer),
     egress: (plain) => traceEgress(plain, tracer, handOn),
-    carrier: (parts, metadata) =>
+    carrier: (parts, metadata, ended) =>
       traceCarrier(
-        new Carrier(parts),
+        new Carrier(parts, ended),
         tracer,
         metadata,
         (sealed, requestId) => openPlan(parts.sealer, sealed, requestId)?.trace,

@@ -8,7 +8,7 @@ import { createKeyedDigest } from './keyed-digest.ts';
 import { ABSENT, type IncomingMethod, type Outcome } from './method.ts';
 import { parsePasswordHash } from './password-hash.ts';
 import { PasswordPool } from './password-pool.ts';
-import { PasswordThrottle } from './password-throttle.ts';
+import type { PasswordThrottle } from './password-throttle.ts';
 import type { IncomingMethodConfig } from './schema.ts';
 import { tokenlessUser } from './tokenless-user.ts';
 
@@ -58,9 +58,16 @@ const OVERLOADED: Outcome = { kind: 'rejected', refusal: refuse('overloaded', { 
  * is full), and only while the throttle lets them (429, see password-throttle.ts). An answer that is remembered costs
  * no hash and no try: neither the calls of a client with the right password nor those of one that repeats a wrong one.
  * A user name that nobody has takes the same way, with a hash as expensive, so that it cannot be told from one that exists.
+ * @param throttle of this method; it may know of guesses already
  * @throws when a user name is used twice, or a hash is malformed or too expensive
  */
-export function createBasic(name: string, config: BasicConfig, tools: Tools, limits?: BasicLimits): IncomingMethod {
+export function createBasic(
+  name: string,
+  config: BasicConfig,
+  tools: Tools,
+  throttle: PasswordThrottle,
+  limits?: BasicLimits,
+): IncomingMethod {
   const { clock, metrics } = tools;
   const { threads, maxWaiting, checkLimitMs } = limits ?? limitsOfMachine();
   const users = knownUsers(name, config);
@@ -69,7 +76,6 @@ export function createBasic(name: string, config: BasicConfig, tools: Tools, lim
   // Apart from each other: made-up passwords must not push out what is known about right ones.
   const right = new LRUCache<string, Checked>({ max: MAX_REMEMBERED });
   const wrong = new LRUCache<string, Checked>({ max: MAX_REMEMBERED });
-  const throttle = new PasswordThrottle(users.length);
   const pool = new PasswordPool(threads, maxWaiting);
   const flight = new SingleFlight<Outcome>();
   const counter = (outcome: string) =>

@@ -2,13 +2,12 @@ import { compactVerify, type CryptoKey } from 'jose';
 import type { Tools } from '../core/ports.ts';
 import { type Reason, type Refusal, refuse } from '../core/refusal.ts';
 import { SingleFlight } from '../core/single-flight.ts';
-import type { Egress } from '../net/egress.ts';
 import { MAX_TOKEN_LENGTH } from './authorization.ts';
 import { readBoundKey } from './bound-key.ts';
 import { type CompactJws, readCompactJws } from './compact-jws.ts';
 import { isRefusal, judgeHeader, judgeRequired, judgeTime, readValidity, type SignatureHeader } from './jwt-rules.ts';
 import { tokenType, type Validity } from './jwt-rules.ts';
-import { KeySet } from './key-set.ts';
+import type { KeySet } from './key-set.ts';
 import { ABSENT, type IncomingMethod, type Outcome } from './method.ts';
 import { ProvenSignatures } from './proven-signatures.ts';
 import type { JwtConfig } from './schema.ts';
@@ -30,19 +29,21 @@ const TOO_LARGE: Outcome = { kind: 'rejected', refusal: refuse('token_too_large'
  * Access tokens that are JWTs of one issuer (RFC 9068, RFC 8725). Claims a bearer token whose `iss` is exactly its issuer.
  * A token that was verified before is answered at once, without parsing anything.
  * @param verified shared by all jwt methods: what one has verified is none of the other issuers'
+ * @param keys of the issuer; they may be known already
  */
 export function createJwt(
   name: string,
   config: JwtConfig,
   tools: Tools,
-  egress: Egress,
   verified: VerifiedTokens,
+  keys: KeySet,
 ): IncomingMethod {
   const { clock, metrics, observe } = tools;
   const { issuer } = config;
   const algorithms: ReadonlySet<string> = new Set(config.algorithms);
   const types = new Set(config.tokenTypes.map(tokenType));
-  const keys = new KeySet({ method: name, issuer, jwksUri: config.jwksUri }, tools, egress);
+  /** Stands for this method with these settings. */
+  const verifier = {};
   const flight = new SingleFlight<Outcome>();
   const proven = new ProvenSignatures();
   const hits = metrics.counter('mcp_identity_token_cache_hits_total', 'Tokens that were answered from memory', {
@@ -58,7 +59,7 @@ export function createJwt(
   });
 
   const isCurrent = (known: VerifiedToken) =>
-    known.method === name &&
+    known.verifier === verifier &&
     known.generation === keys.generation &&
     judgeTime(known.validity, clock.nowMs()) === undefined;
 
@@ -100,7 +101,7 @@ export function createJwt(
     if (isRefusal(user)) return user;
     const late = judgeTime(validity, clock.nowMs()); // keys may have been waited for
     if (late) return late;
-    return { outcome: { kind: 'identified', user }, method: name, issuer, validity, generation };
+    return { outcome: { kind: 'identified', user }, verifier, issuer, validity, generation };
   };
 
   /** The judgement about a token of this issuer; nothing is believed before the signature. */
@@ -122,7 +123,7 @@ export function createJwt(
   /** Keeps what was found out, and answers with it. */
   const conclude = (token: string, judged: VerifiedToken | Refusal): Outcome => {
     if (isRefusal(judged)) {
-      if (verified.get(token)?.method === name) verified.delete(token);
+      if (verified.get(token)?.verifier === verifier) verified.delete(token);
       return { kind: 'rejected', refusal: judged };
     }
     verified.set(token, judged);
@@ -170,7 +171,8 @@ export function createJwt(
       );
     },
 
-    warm: () => keys.warm(),
+    // Keys that are known may be of use already: nobody waits for newer ones.
+    warm: async () => (keys.generation > 0 ? keys.touch() : keys.warm()),
   };
 }
 

@@ -34,9 +34,9 @@ export class PasswordThrottle {
   readonly #unknown = new Throttle({ ...PER_USER, maxKeys: MAX_STRANGERS });
   readonly #peers = new Throttle({ ...PER_PEER, maxKeys: MAX_STRANGERS });
 
-  /** @param users how many are configured: made-up names never push them out */
-  constructor(users: number) {
-    this.#known = new Throttle({ ...PER_USER, maxKeys: users });
+  /** @param maxUsers at least as many as are configured: made-up names never push them out */
+  constructor(maxUsers: number) {
+    this.#known = new Throttle({ ...PER_USER, maxKeys: maxUsers });
   }
 
   begin({ account, known, peerAddress }: PasswordAttempt, nowMs: number): BegunAttempt {

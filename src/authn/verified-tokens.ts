@@ -7,8 +7,8 @@ import type { Outcome } from './method.ts';
 /** What is known about a token whose signature was right: facts, no verdict about a request. */
 export interface VerifiedToken {
   readonly outcome: Outcome & { readonly kind: 'identified' };
-  /** The method that verified it; another one has other rules. */
-  readonly method: string;
+  /** The method that verified it: another one, and the same one under other settings, has other rules. */
+  readonly verifier: object;
   readonly issuer: string;
   readonly validity: Validity;
   /** Of the keys it was verified with. */

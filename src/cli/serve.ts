@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startApp } from '../app.ts';
-import { processIo } from './io.ts';
+import { type Io, processIo } from './io.ts';
 import { printProblems } from './report.ts';
 import { validateFiles } from './validate-files.ts';
 
@@ -8,6 +8,11 @@ const HELP = `envoy-mcp-identity serve --config sidecar.yaml
 
 Runs the service until SIGTERM or SIGINT, then drains and ends with 0.
 Ends with 1, every problem listed, when the configuration is wrong.
+
+The configuration file, the files of its secrets and envoy.bootstrap are
+watched; SIGHUP reads them at once. A configuration that is wrong, or that
+needs a restart, is rejected with every problem in the log, and the one
+before goes on. Calls in flight end on the configuration they began on.
 
   --config FILE   the configuration file
 `;
@@ -27,16 +32,30 @@ export async function serve(argv: readonly string[]): Promise<number> {
     process.stderr.write(`serve: --config is missing\n\n${HELP}`);
     return 2;
   }
-  const io = processIo();
-  const checked = await validateFiles(values.config, undefined, io.env);
+  return run(values.config, processIo());
+}
+
+async function run(configFile: string, io: Io): Promise<number> {
+  const load = () => validateFiles(configFile, undefined, io.env);
+  // Before anything else: until somebody listens to it, a SIGHUP ends the process.
+  let reload: ((why: string) => unknown) | undefined;
+  let early = false;
+  process.on('SIGHUP', () => {
+    if (reload) void reload('SIGHUP');
+    else early = true;
+  });
+  const checked = await load();
   printProblems(checked.problems, io.stderr, io);
-  if (!checked.config) return 1;
+  const { config } = checked;
+  if (!config) return 1;
 
   const told = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });
   try {
-    const app = await startApp(checked.config, checked.envoy);
+    const app = await startApp({ ...checked, config }, load);
+    reload = (why) => app.reload(why);
+    if (early) void app.reload('SIGHUP');
     await app.stop(await told);
     return 0;
   } catch (error) {

@@ -1,7 +1,9 @@
+import { dirname, resolve } from 'node:path';
 import { grpcAddress } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
 import { readSourceFile } from '../config/read-file.ts';
 import type { Config } from '../config/schema.ts';
+import { secretFiles } from '../config/secrets.ts';
 import { worldOf } from '../config/world.ts';
 import type { Problem } from '../core/problem.ts';
 import { readEnvoyConfig } from '../policy/envoy-config/read.ts';
@@ -15,6 +17,8 @@ export interface CheckedFiles {
   readonly envoy: Pick<EnvoyValidation, 'policies' | 'proofs'>;
   /** How many routes were looked at; undefined when no Envoy configuration was read. */
   readonly routeCount: number | undefined;
+  /** What was read, or would have been: absolute paths. Another content of one of them may give another result. */
+  readonly files: readonly string[];
 }
 
 /** A dump of a large Envoy is long; beyond this it is no Envoy configuration. */
@@ -41,6 +45,11 @@ export async function validateFiles(
     config: wrong ? undefined : config,
     envoy: { policies: envoy?.policies ?? [], proofs: envoy?.proofs ?? new Map() },
     routeCount: envoy?.routeCount,
+    files: [
+      resolve(configFile),
+      ...(config ? secretFiles(config, dirname(resolve(configFile))) : []),
+      ...(file === undefined ? [] : [resolve(file)]),
+    ],
   };
 }
 

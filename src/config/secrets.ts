@@ -25,6 +25,14 @@ export function readSecrets(
   return problems;
 }
 
+/** The files that secrets of the parsed config come from, as absolute paths. */
+export function secretFiles(config: unknown, folder: string): string[] {
+  return [...secretsIn(config, [])].flatMap(([, secret]) => {
+    const source = secret.source();
+    return 'file' in source ? [resolve(folder, source.file)] : [];
+  });
+}
+
 function* secretsIn(value: unknown, path: Path): Iterable<[Path, SecretRef]> {
   if (value instanceof SecretRef) yield [path, value];
   else if (Array.isArray(value)) for (const [index, item] of value.entries()) yield* secretsIn(item, [...path, index]);

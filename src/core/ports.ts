@@ -86,3 +86,13 @@ export interface Tools {
   /** Undefined unless the operator has asked for traces. */
   readonly tracer?: Tracer | undefined;
 }
+
+/** Hands out parts that stay the same, with all they remember, over changes of the configuration that do not touch them. */
+export interface Keep {
+  /**
+   * The part of that name: the one that is there already when its settings are the same.
+   * @param settings everything it is built from that a configuration can change
+   * @param build `keep` holds what this part needs for as long as the part is there
+   */
+  take<T>(name: string, settings: unknown, build: (tools: Tools, keep: Keep) => T, close?: (part: T) => void): T;
+}

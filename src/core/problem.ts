@@ -1,5 +1,7 @@
-/** The codes of start-up validation; see docs/reference/validation.md. `SCHEMA` marks a value of the wrong shape. */
-export type ProblemCode = `V-${number}` | 'SCHEMA' | 'FILE';
+/**
+ * The codes of start-up validation; see docs/reference/validation.md. `SCHEMA` marks a value of the wrong shape,
+ * `RESTART` a change that a running service cannot make (docs/operations/changing-configuration.md). */
+export type ProblemCode = `V-${number}` | 'SCHEMA' | 'FILE' | 'RESTART';
 
 /** One thing that is wrong with a configuration, and what to write instead. Never holds a secret's value. */
 export interface Problem {

@@ -67,6 +67,7 @@ export function createProcess(
       closed = true;
       open--;
       clearTimeout(bodyTimer);
+      carrier.end();
     };
     const fail = (code: status, details: string): void => {
       if (closed) return;

@@ -4,6 +4,7 @@ import type { IncomingMethod } from '../authn/method.ts';
 import { createMethods } from '../authn/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { worldOf } from '../config/world.ts';
+import { keepNothing } from '../core/keep.ts';
 import type { Audit, Tools } from '../core/ports.ts';
 import { createSealer, decodeKey, type Sealer, type SealKey } from '../core/seal.ts';
 import type { Secret } from '../core/secret.ts';
@@ -52,7 +53,7 @@ export function createDryDecider(config: Config, parts: DryParts): DryDecider {
   const [sessionKeys, vaultKeys] = [sealKeys(config.session.keys), sealKeys(config.vault.keys)];
   const ownKeys: SealKey[] = [{ id: 'process', key: randomBytes(32) }];
   const firstOf = (...lists: SealKey[][]): SealKey[] => lists.find((keys) => keys.length > 0) ?? ownKeys;
-  const methods = createMethods(config.incomingAuth, tools, egress, {
+  const methods = createMethods(config.incomingAuth, keepNothing(tools), egress, {
     publicUrl: config.publicUrl,
     once: async () => {
       notebook.assume('credential', 'the DPoP proof was neither recorded nor looked up; taken as new', true);

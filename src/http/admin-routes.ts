@@ -4,6 +4,8 @@ import { type Handler, sendJson } from './server.ts';
 export interface AdminView {
   /** Why the service is not ready; undefined when it is. */
   readiness(): Promise<string | undefined> | string | undefined;
+  /** Problems of a configuration on disk that was rejected; the one before goes on, so that this is no reason. */
+  rejected(): number;
   metrics(): Promise<{ contentType: string; text: string }>;
 }
 
@@ -15,7 +17,9 @@ export function adminRoutes(view: AdminView): Handler {
         return true;
       case '/readyz': {
         const reason = await view.readiness();
-        if (reason === undefined) sendJson(response, 200, { status: 'ok' });
+        const problems = view.rejected();
+        const stale = problems > 0 ? { configuration: { onDisk: 'rejected', problems } } : {};
+        if (reason === undefined) sendJson(response, 200, { status: 'ok', ...stale });
         else sendJson(response, 503, { status: 'not ready', reason });
         return true;
       }

@@ -2,7 +2,7 @@ import type { Clock } from '../core/ports.ts';
 import { createSealer, type SealKey } from '../core/seal.ts';
 import { type ConnectedAccounts, createConnectedAccounts } from '../upstream/connect-accounts.ts';
 import { createStates, type States, type UserKey } from '../upstream/connect-state.ts';
-import { Turnstile } from '../upstream/connect-turnstile.ts';
+import type { Turnstile } from '../upstream/connect-turnstile.ts';
 import type { Login } from '../upstream/login.ts';
 import type { Provider } from '../upstream/provider.ts';
 import type { ProviderFailure } from '../upstream/provider-failure.ts';
@@ -26,6 +26,8 @@ export interface ConnectDeskParts {
   readonly tickets: Tickets;
   /** For cookies and states; all replicas share them. */
   readonly cookieKeys: readonly SealKey[];
+  /** Before the callbacks. */
+  readonly turnstile: Turnstile;
   /** Told after each connect and disconnect. */
   readonly onGrantChanged: (key: GrantKey) => void;
   readonly clock: Clock;
@@ -46,7 +48,6 @@ export interface ConnectDesk {
   readonly providers: ReadonlyMap<string, Provider>;
   readonly accounts: ConnectedAccounts;
   readonly states: States;
-  /** Before the callbacks. */
   readonly turnstile: Turnstile;
   /** The user a link was made for, or why it cannot be used. */
   openTicket(text: string, provider: string): Ticket | ConnectReason;
@@ -63,7 +64,7 @@ export interface ConnectDesk {
 }
 
 export function createConnectDesk(parts: ConnectDeskParts): ConnectDesk {
-  const { publicUrl, login, providers, vault, tickets, cookieKeys, onGrantChanged, clock } = parts;
+  const { publicUrl, login, providers, vault, tickets, cookieKeys, turnstile, onGrantChanged, clock } = parts;
   const paths = connectPaths(publicUrl);
   const pages = new ConnectPages(paths);
   const signInAt = new URL(login.issuer).host;
@@ -83,7 +84,7 @@ export function createConnectDesk(parts: ConnectDeskParts): ConnectDesk {
     providers,
     accounts: createConnectedAccounts({ vault, providers, onChanged: onGrantChanged, clock }),
     states: createStates(createSealer(cookieKeys, 'connect-state'), vault, clock),
-    turnstile: new Turnstile(clock),
+    turnstile,
 
     openTicket(text, provider) {
       const ticket = tickets.open(text);

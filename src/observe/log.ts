@@ -1,8 +1,15 @@
 import { pino } from 'pino';
 import type { Log } from '../core/ports.ts';
 
+type Level = 'debug' | 'info' | 'warn' | 'error';
+
+export interface LeveledLog extends Log {
+  /** What is written from now on. */
+  setLevel(level: Level): void;
+}
+
 /** JSON lines on stderr, so that stdout holds the audit alone. */
-export function createLog(level: 'debug' | 'info' | 'warn' | 'error'): Log {
+export function createLog(level: Level): LeveledLog {
   const logger = pino(
     {
       level,
@@ -13,10 +20,17 @@ export function createLog(level: 'debug' | 'info' | 'warn' | 'error'): Log {
     },
     pino.destination({ fd: 2, sync: true }),
   );
-  const at =
-    (name: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: Readonly<Record<string, unknown>>) => {
-      if (fields) logger[name](fields, message);
-      else logger[name](message);
-    };
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  const at = (name: Level) => (message: string, fields?: Readonly<Record<string, unknown>>) => {
+    if (fields) logger[name](fields, message);
+    else logger[name](message);
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    setLevel(next) {
+      logger.level = next;
+    },
+  };
 }

@@ -10,10 +10,17 @@ import { registerBuildInfo } from './build-info.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
+interface Reader {
+  readonly labels: Labels;
+  readonly read: () => number;
+}
+
 /** Metrics in the Prometheus text format (contract §2, `/metrics`). */
 export interface PrometheusMetrics extends Metrics {
   text(): Promise<string>;
   readonly contentType: string;
+  /** The same metrics; its gauges go when it ends, and what they read from with them. */
+  scope(): Metrics & { end(): void };
 }
 
 export function createMetrics(options: { process: boolean } = { process: true }): PrometheusMetrics {
@@ -21,7 +28,28 @@ export function createMetrics(options: { process: boolean } = { process: true })
   if (options.process) collectDefaultMetrics({ register: registry });
   const counters = new Map<string, PromCounter>();
   const histograms = new Map<string, PromHistogram>();
-  const gauges = new Map<string, { labels: Labels; read: () => number }[]>();
+  const gauges = new Map<string, Set<Reader>>();
+
+  const addReader = (name: string, help: string, reader: Reader): (() => void) => {
+    let readers = gauges.get(name);
+    if (!readers) {
+      const all = new Set<Reader>();
+      readers = all;
+      gauges.set(name, all);
+      new Gauge({
+        name,
+        help,
+        labelNames: Object.keys(reader.labels),
+        registers: [registry],
+        collect() {
+          this.reset();
+          for (const { labels, read } of all) this.set(labels, read());
+        },
+      });
+    }
+    const all = readers.add(reader);
+    return () => void all.delete(reader);
+  };
 
   const metrics: PrometheusMetrics = {
     contentType: registry.contentType,
@@ -54,22 +82,21 @@ export function createMetrics(options: { process: boolean } = { process: true })
     },
 
     gauge(name, help, read, labels = {}): void {
-      let readers = gauges.get(name);
-      if (!readers) {
-        const all: { labels: Labels; read: () => number }[] = [];
-        readers = all;
-        gauges.set(name, all);
-        new Gauge({
-          name,
-          help,
-          labelNames: Object.keys(labels),
-          registers: [registry],
-          collect() {
-            for (const reader of all) this.set(reader.labels, reader.read());
-          },
-        });
-      }
-      readers.push({ labels, read });
+      addReader(name, help, { labels, read });
+    },
+
+    scope() {
+      const ends: (() => void)[] = [];
+      return {
+        counter: (name, help, labels) => metrics.counter(name, help, labels),
+        histogram: (name, help, buckets, labels) => metrics.histogram(name, help, buckets, labels),
+        gauge(name, help, read, labels = {}) {
+          ends.push(addReader(name, help, { labels, read }));
+        },
+        end() {
+          for (const end of ends.splice(0)) end();
+        },
+      };
     },
   };
   if (options.process) registerBuildInfo(metrics);

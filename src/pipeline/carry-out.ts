@@ -49,6 +49,7 @@ export interface CarrierParts {
  */
 export class Carrier {
   readonly #parts: CarrierParts;
+  #ended: (() => void) | undefined;
   #plan: Plan | undefined;
   #headers: HeaderFields = new HeaderFields([]);
   #rpcId: string | undefined;
@@ -57,8 +58,16 @@ export class Carrier {
   #list: ListAnswer | undefined;
   #status = 0;
 
-  constructor(parts: CarrierParts) {
+  /** @param ended told once, when nothing of the request follows */
+  constructor(parts: CarrierParts, ended?: () => void) {
     this.#parts = parts;
+    this.#ended = ended;
+  }
+
+  /** The stream has ended. */
+  end(): void {
+    this.#ended?.();
+    this.#ended = undefined;
   }
 
   /** @param sealedPlan from the dynamic metadata of ext_authz; undefined on routes that need nothing here */

@@ -7,7 +7,7 @@ import type { Carrier } from './carry-out.ts';
 /** The phases of one request in ext_proc. */
 export type Phases = Pick<
   Carrier,
-  'requestHeaders' | 'requestBody' | 'bodyLate' | 'responseHeaders' | 'responseBody' | 'late'
+  'requestHeaders' | 'requestBody' | 'bodyLate' | 'responseHeaders' | 'responseBody' | 'late' | 'end'
 >;
 
 /**
@@ -43,5 +43,6 @@ export function traceCarrier(
       end ? span('response_body', () => carrier.responseBody(body, end)) : carrier.responseBody(body, end),
     bodyLate: () => span('request_late', () => carrier.bodyLate()),
     late: () => span('response_late', () => carrier.late()),
+    end: () => carrier.end(),
   };
 }

@@ -13,6 +13,8 @@ export interface LiveEnvoyParts {
   readonly start: Pick<EnvoyValidation, 'policies' | 'proofs'>;
   /** The answer of the running Envoy's `/config_dump`; undefined where `envoy.admin` is not configured. */
   readonly fetchDump: ((signal: AbortSignal) => Promise<string>) | undefined;
+  /** What the running Envoy said before: until it answers again, that is what it runs. */
+  readonly seen?: string | undefined;
   readonly world: World;
   readonly limits: Limits;
   /** Told when what is known has changed. */
@@ -35,7 +37,9 @@ export class LiveEnvoy {
   readonly #parts: LiveEnvoyParts;
   #proofs: ReadonlyMap<string, Proof>;
   #digest = '';
+  #seen: string | undefined;
   #reachable = false;
+  #errors: readonly Problem[] = [];
   #counts = { error: 0, warning: 0 };
   #timer: NodeJS.Timeout | undefined;
   #nextAtMs = 0;
@@ -59,6 +63,16 @@ export class LiveEnvoy {
     );
   }
 
+  /** The last dump, for whoever comes after. */
+  get seen(): string | undefined {
+    return this.#seen;
+  }
+
+  /** What is wrong with what the running Envoy said last. */
+  get errors(): readonly Problem[] {
+    return this.#errors;
+  }
+
   proofOf(canonical: string): Proof | undefined {
     const proof = this.#proofs.get(canonical);
     if (!proof && this.#parts.fetchDump) this.#plan(SOON_MS);
@@ -68,6 +82,11 @@ export class LiveEnvoy {
   /** Looks once, then again and again until `close`. Never throws: an Envoy that is not up yet is looked for later. */
   async watch(): Promise<void> {
     if (!this.#parts.fetchDump) return;
+    const { seen } = this.#parts;
+    if (seen !== undefined && this.#seen === undefined) {
+      this.#seen = seen;
+      this.#learn(seen);
+    }
     // One look at a time: an answer that comes late must not take a newer one's place.
     this.#looking ??= this.#look(this.#parts.fetchDump).finally(() => {
       this.#looking = undefined;
@@ -101,6 +120,7 @@ export class LiveEnvoy {
       const digest = createHash('sha256').update(text).digest('base64');
       if (digest === this.#digest) return;
       this.#digest = digest;
+      this.#seen = text;
       this.#learn(text);
     } catch (error) {
       if (this.#reachable || this.#digest === '') {
@@ -130,6 +150,7 @@ export class LiveEnvoy {
   #report(problems: readonly Problem[]): void {
     const { log } = this.#parts.tools;
     const errors = problems.filter((problem) => problem.severity === 'error');
+    this.#errors = errors;
     this.#counts = { error: errors.length, warning: problems.length - errors.length };
     for (const { code, path, message, mend } of errors.slice(0, MAX_LOGGED))
       log.error('Envoy runs a faulty configuration', { code, path: pathText(path), problem: message, mend });

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import type { Audit, Tools } from '../core/ports.ts';
+import type { Audit, Keep, Tools } from '../core/ports.ts';
 import type { Egress } from '../net/egress.ts';
 import { startGrantCensus } from './grant-census.ts';
 import { createProvider, type Provider } from './provider.ts';
+import type { RefreshMemory } from './refresh-memory.ts';
 import { createRefresher, type Refresher } from './refresher.ts';
 import type { UpstreamProviderConfig, VaultConfig } from './schema.ts';
-import { openVault } from './vault/open.ts';
 import type { Vault } from './vault/vault.ts';
 
 /** The accounts of users at other services: what strategies and the connect pages work with. */
@@ -13,10 +12,6 @@ export interface Accounts {
   readonly vault: Vault;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly refresher: Refresher;
-  /** Why the service is not ready: undefined when the vault answers. */
-  trouble(): Promise<string | undefined>;
-  /** Ends what is under way, then the vault. */
-  close(): Promise<void>;
 }
 
 export interface AccountsConfig {
@@ -24,36 +19,36 @@ export interface AccountsConfig {
   readonly vault: VaultConfig;
 }
 
-/**
- * Opens the vault, where there is something to keep in it.
- * @returns undefined without providers, or without keys to seal with (V-01)
- * @throws when the vault or a provider cannot be used as configured; says why
- */
-export async function openAccounts(
-  config: AccountsConfig,
-  tools: Tools,
-  audit: Audit,
-  egress: Egress,
-): Promise<Accounts | undefined> {
-  const entries = Object.entries(config.upstreamProviders);
-  if (entries.length === 0 || config.vault.keys.length === 0) return undefined;
-  const providers = new Map(entries.map(([name, provider]) => [name, createProvider(name, provider, tools, egress)]));
-  const vault = await openVault(config.vault, tools);
-  const ownerId = `${process.pid}-${randomBytes(6).toString('base64url')}`;
-  const refresher = createRefresher({ vault, providers, tools, audit, ownerId });
-  const census = startGrantCensus({ vault, providers, tools });
-  return {
-    vault,
-    providers,
-    refresher,
-    trouble: () =>
-      vault.ping().then(
-        () => undefined,
-        () => 'the vault does not answer',
-      ),
-    async close() {
-      await Promise.all([refresher.close(), census.close()]);
-      await vault.close();
-    },
-  };
+export interface AccountsParts {
+  readonly vault: Vault;
+  readonly memory: RefreshMemory;
+  readonly keep: Keep;
+  readonly egress: Egress;
+  readonly tools: Tools;
+  readonly audit: Audit;
+  /** Tells this process from others. */
+  readonly ownerId: string;
+}
+
+/** Whether there is something to keep in a vault: providers, and keys to seal with (V-01). */
+export function needsVault({ upstreamProviders, vault }: AccountsConfig): boolean {
+  return Object.keys(upstreamProviders).length > 0 && vault.keys.length > 0;
+}
+
+/** @throws when a provider cannot be used as configured; says why */
+export function createAccounts({ upstreamProviders }: AccountsConfig, parts: AccountsParts): Accounts {
+  const { vault, memory, keep, egress, tools, audit, ownerId } = parts;
+  const providers = new Map(
+    Object.entries(upstreamProviders).map(([name, config]) => [
+      name,
+      keep.take('provider', { name, config }, (own) => createProvider(name, config, own, egress)),
+    ]),
+  );
+  keep.take(
+    'grant census',
+    upstreamProviders,
+    (own) => startGrantCensus({ vault, providers, tools: own }),
+    (census) => void census.close(),
+  );
+  return { vault, providers, refresher: createRefresher({ vault, providers, tools, audit, ownerId, memory }) };
 }

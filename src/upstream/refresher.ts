@@ -1,23 +1,13 @@
-import { LRUCache } from 'lru-cache';
 import { identityKey } from '../core/identity.ts';
 import type { MaybePromise } from '../core/maybe-promise.ts';
 import type { Audit, Tools } from '../core/ports.ts';
-import { abandonable, SingleFlight } from '../core/single-flight.ts';
-import { BackOff } from './back-off.ts';
-import { type OpenedGrant, OpenedGrants } from './opened-grants.ts';
+import type { OpenedGrant } from './opened-grants.ts';
 import type { Provider } from './provider.ts';
-import {
-  REFRESH_LIMITS,
-  type RefreshEnd,
-  type RefreshFault,
-  refreshGrant,
-  type RefreshLimits,
-} from './refresh-grant.ts';
+import { REFRESH_LIMITS, type RefreshEnd, refreshGrant, type RefreshLimits } from './refresh-grant.ts';
+import { type Refreshed, RefreshMemory } from './refresh-memory.ts';
 import { RefreshReport } from './refresh-report.ts';
 import { judge, makeDo, NEVER, REVOKED, type UpstreamAnswer } from './upstream-answer.ts';
-import { RefusalRest } from './refusal-rest.ts';
-import { VaultTrouble } from './vault-trouble.ts';
-import type { GrantKey, Lease, Vault } from './vault/vault.ts';
+import type { GrantKey, Vault } from './vault/vault.ts';
 
 export interface Refresher {
   /** Whether there is a provider of that name. */
@@ -48,6 +38,8 @@ export interface RefresherParts {
   readonly audit: Audit;
   /** Tells this process from others; stands in leases. */
   readonly ownerId: string;
+  /** What it shares with others of this process; default: one of its own. */
+  readonly memory?: RefreshMemory;
   /** Shorter ones are for tests. */
   readonly limits?: Partial<RefreshLimits>;
 }
@@ -57,13 +49,9 @@ export const CONFIRM_MS = 5_000;
 /** From half of it on, the look is made in the background. */
 const LOOK_AFTER_MS = CONFIRM_MS / 2;
 const READ_LIMIT_MS = 3_000;
-const SWEEP_EVERY_MS = 30_000;
-const MAX_KEPT_LEASES = 10_000;
-/** How long closing waits beyond `holdMs` for refreshes that a provider has seen, and then for their last attempt to store. */
-const STORE_LIMIT_MS = 3_000;
-const LAST_ATTEMPT_MS = 3_000;
-
 interface Upstream {
+  /** Names it in memory. */
+  readonly id: string;
   readonly provider: Provider;
   readonly report: RefreshReport;
 }
@@ -75,43 +63,28 @@ interface Place {
   readonly upstream: Upstream;
 }
 
-interface Refreshed {
-  readonly end: RefreshEnd;
-  /** What is in the vault now, where it is known. */
-  readonly entry?: OpenedGrant;
-}
-
 /** Keeps the tokens of users at providers fresh (contract §3), by one refresh at a time per grant in all replicas. */
 export function createRefresher(parts: RefresherParts): Refresher {
   const { vault, tools, audit, ownerId } = parts;
   const { clock, log } = tools;
   const limits: RefreshLimits = { ...REFRESH_LIMITS, ...parts.limits };
+  const memory = parts.memory ?? new RefreshMemory(tools, limits);
+  const { opened, backOff, rests, kept, looks, refreshes, trouble } = memory;
   const upstreams = new Map<string, Upstream>();
-  for (const [name, provider] of parts.providers)
-    upstreams.set(name, { provider, report: new RefreshReport(name, tools, audit) });
-  const opened = new OpenedGrants(tools.metrics);
-  const backOff = new BackOff<RefreshFault>();
-  const rests = new RefusalRest();
-  const kept = new LRUCache<string, Lease>({ max: MAX_KEPT_LEASES });
-  const looks = new SingleFlight<OpenedGrant | undefined>();
-  const refreshes = new SingleFlight<Refreshed>();
-  const underWay = new Set<Promise<unknown>>();
-  const leaving = new AbortController();
-  const closing = new AbortController();
-  /** Changes when something is forgotten: what was read before may be out of date and is not kept. */
-  let epoch = 0;
-  const trouble = new VaultTrouble(log, clock);
-  const sweeper = setInterval(() => opened.sweep(clock.nowMs()), SWEEP_EVERY_MS);
-  sweeper.unref();
+  for (const [name, provider] of parts.providers) {
+    // Names of providers hold no spaces (contract §3), so that no two grants share a place.
+    const id = `${name} ${memory.numberOf(provider)}`;
+    upstreams.set(name, { id, provider, report: new RefreshReport(name, tools, audit) });
+  }
 
   /** @throws VaultError, or the abort reason of `signal` */
   const look = ({ key, name, upstream }: Place, signal?: AbortSignal): Promise<OpenedGrant | undefined> => {
-    const began = epoch;
+    const began = memory.epoch;
     const job = async (limit: AbortSignal): Promise<OpenedGrant | undefined> => {
       const lookedMs = clock.nowMs();
       const grant = await vault.read(key, limit);
       const entry = grant && opened.take(name, grant, lookedMs, clock.nowMs(), upstream.provider.refreshBeforeMs);
-      if (!grant || began !== epoch) opened.delete(name);
+      if (!grant || began !== memory.epoch) opened.delete(name);
       return entry;
     };
     return looks.run(`${began} ${name}`, READ_LIMIT_MS, job, signal);
@@ -121,7 +94,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const refresh = ({ key, name, upstream }: Place, seen: number, signal?: AbortSignal): Promise<Refreshed> => {
     const { provider, report } = upstream;
     const job = async (waiting: AbortSignal): Promise<Refreshed> => {
-      const [began, startedMs] = [epoch, performance.now()];
+      const [began, startedMs] = [memory.epoch, performance.now()];
       const end = await refreshGrant(
         {
           vault,
@@ -133,8 +106,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
           vaultFailedMs: trouble.failedMs,
           kept,
           waited: (ms) => report.waited(ms),
-          leaving: leaving.signal,
-          closing: closing.signal,
+          leaving: memory.leaving,
+          closing: memory.closing,
         },
         key,
         seen,
@@ -142,15 +115,10 @@ export function createRefresher(parts: RefresherParts): Refresher {
       );
       report.ended(key, end, performance.now() - startedMs);
       const entry = settle(name, provider, end);
-      if (began !== epoch) opened.delete(name);
+      if (began !== memory.epoch) opened.delete(name);
       return { end, ...(entry && { entry }) };
     };
-    const run = (waiting: AbortSignal): Promise<Refreshed> => {
-      const running = job(waiting).finally(() => underWay.delete(running));
-      underWay.add(running);
-      return running;
-    };
-    const wait = () => refreshes.run(name, limits.waitMs, run, signal);
+    const wait = () => refreshes.run(name, limits.waitMs, (waiting) => memory.follow(job(waiting)), signal);
     const { tracer } = tools;
     if (!tracer) return wait();
     const attributes = { 'mcp_identity.provider': key.provider };
@@ -242,34 +210,19 @@ export function createRefresher(parts: RefresherParts): Refresher {
     },
 
     forget(key) {
-      epoch++;
-      const name = nameOf(key);
+      memory.epoch++;
+      const upstream = upstreams.get(key.provider);
+      if (!upstream) return;
+      const { name } = placeOf(key, upstream);
       opened.delete(name);
       backOff.clear(name);
       rests.clear(name);
     },
 
-    async close() {
-      clearInterval(sweeper);
-      leaving.abort();
-      // What a provider rotates until then is nowhere else.
-      await settledWithin(underWay, limits.holdMs + STORE_LIMIT_MS);
-      closing.abort();
-      await settledWithin(underWay, LAST_ATTEMPT_MS);
-      opened.clear();
-    },
+    close: () => memory.close(),
   };
 }
 
 function placeOf(key: GrantKey, upstream: Upstream): Place {
-  return { key, name: nameOf(key), upstream };
-}
-
-/** Names of providers hold no spaces (contract §3), so that no two grants share one. */
-function nameOf(key: GrantKey): string {
-  return `${key.provider} ${identityKey(key)}`;
-}
-
-async function settledWithin(jobs: Iterable<Promise<unknown>>, limitMs: number): Promise<void> {
-  await abandonable(Promise.allSettled(jobs), AbortSignal.timeout(limitMs)).catch(() => {});
+  return { key, name: `${upstream.id} ${identityKey(key)}`, upstream };
 }

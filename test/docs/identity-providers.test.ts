@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { createChain } from '../../src/authn/chain.ts';
 import { createMethods } from '../../src/authn/registry.ts';
 import type { User } from '../../src/core/identity.ts';
+import { keepNothing } from '../../src/core/keep.ts';
 import { createEgress } from '../../src/net/egress.ts';
 import { type FakeIssuer, startIssuer, type TokenOptions } from '../support/issuer.ts';
 import { configOf, readRecipePage } from '../support/recipe-page.ts';
@@ -47,7 +48,7 @@ async function gateOf(page: string) {
   const { incomingAuth } = await configOf(recipe);
   const tools = testTools(Date.now());
   for (const method of Object.values(incomingAuth)) if (method.type === 'jwt') method.jwksUri = idp.jwksUri;
-  const methods = createMethods(incomingAuth, tools, createEgress(tools), dpopParts(tools));
+  const methods = createMethods(incomingAuth, keepNothing(tools), createEgress(tools), dpopParts(tools));
   return async (backend: string, shape: Shape) => {
     const policy = recipe.policies.find((one) => one.backend === backend);
     const accepted = (shape.methods ?? policy.incomingAuth).map((name: string) => methods.get(name));

@@ -101,7 +101,12 @@ describe('metrics', () => {
   });
 
   test('names tell the kind', () => {
-    assert.deepEqual(['a_total', 'a_seconds', 'a_bytes'].map(kindOfMetric), ['counter', 'histogram', 'gauge']);
+    assert.deepEqual(['a_total', 'a_seconds', 'a_bytes', 'a_timestamp_seconds'].map(kindOfMetric), [
+      'counter',
+      'histogram',
+      'gauge',
+      'gauge',
+    ]);
     assert.ok(Object.keys(METRIC_NOTES).length === metrics.length);
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { rpc, toolCall } from '../support/http.ts';
 import { type FakeIssuer, startIssuer } from '../support/issuer.ts';
+import { applied, editConfig, said } from '../support/reconfigure.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 /** Routes come by RDS from a file, so that they change while Envoy runs. */
@@ -92,6 +93,24 @@ describe('the routes that Envoy really runs', () => {
     assert.match(metrics, /mcp_identity_envoy_problems\{severity="error"\} [1-9]/);
     publish({ good: policy('good'), meta: policy('meta', { identityPropagation: { mode: 'meta' } }) });
     await until(200, 'meta');
+  });
+
+  it('a configuration that takes away what a live route needs waits until Envoy has changed', async () => {
+    const rename = (from: string, to: string) => () =>
+      editConfig(stack, (config) => {
+        config['incomingAuth'] = { [to]: config['incomingAuth'][from] };
+      });
+    const before = stack.services[0]!.stderr.length;
+    await said(stack, 'the new configuration is rejected', rename('corp', 'staff'));
+    assert.match(stack.services[0]!.stderr.slice(before), /"code":"V-12".*takes away/);
+    assert.equal((await call('good')).status, 200);
+    await applied(stack, () => {
+      publish({ good: { ...policy('good'), incomingAuth: ['staff'] } });
+    });
+    await until(200, 'good');
+    await said(stack, 'the new configuration is rejected', rename('staff', 'corp'));
+    await applied(stack, () => publish({ good: policy('good') }));
+    await until(200, 'good');
   });
 
   it('the service says in its metrics whether it can see Envoy', async () => {

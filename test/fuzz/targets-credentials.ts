@@ -16,6 +16,7 @@ import { createProofJudge } from '../../src/authn/dpop-proof.ts';
 import { externalUrl, normalUrl } from '../../src/authn/dpop-url.ts';
 import { createJwt } from '../../src/authn/jwt.ts';
 import { parsePasswordHash } from '../../src/authn/password-hash.ts';
+import { KeySet } from '../../src/authn/key-set.ts';
 import { jwtSchema } from '../../src/authn/schema.ts';
 import { VerifiedTokens } from '../../src/authn/verified-tokens.ts';
 import { HeaderFields } from '../../src/core/request-facts.ts';
@@ -44,8 +45,12 @@ const corp = createJwt(
   'corp',
   jwtSchema.parse({ type: 'jwt', issuer: ISSUER, jwksUri: `${ISSUER}/jwks`, clockSkew: '0s', dpop: 'allowed' }),
   tools,
-  answering(() => Response.json(jwks)),
   new VerifiedTokens(tools.metrics),
+  new KeySet(
+    { method: 'corp', issuer: ISSUER, jwksUri: `${ISSUER}/jwks` },
+    tools,
+    answering(() => Response.json(jwks)),
+  ),
 );
 
 const header = { alg: 'ES256', typ: 'at+jwt', kid: 'e' };

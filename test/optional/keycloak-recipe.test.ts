@@ -7,6 +7,7 @@ import { createChain } from '../../src/authn/chain.ts';
 import { createMethods } from '../../src/authn/registry.ts';
 import type { User } from '../../src/core/identity.ts';
 import { HeaderFields } from '../../src/core/request-facts.ts';
+import { keepNothing } from '../../src/core/keep.ts';
 import { createEgress } from '../../src/net/egress.ts';
 import { dpopClient } from '../support/dpop-client.ts';
 import { configOf, readRecipePage } from '../support/recipe-page.ts';
@@ -76,7 +77,7 @@ describe('the recipe for Keycloak', { skip: NO_KEYCLOAK, timeout: 300_000 }, () 
     const { incomingAuth } = await configOf({ ...page, sidecar: JSON.parse(text) });
     const tools = testTools(Date.now());
     const parts = { ...dpopParts(tools), publicUrl: resource };
-    const methods = createMethods(incomingAuth, tools, createEgress(tools), parts);
+    const methods = createMethods(incomingAuth, keepNothing(tools), createEgress(tools), parts);
     ask = async (lines, names = page.policies[0].incomingAuth) => {
       tools.time.nowMs = Date.now();
       const accepted = names.map((name) => methods.get(name)).filter((method) => method !== undefined);

@@ -1,3 +1,4 @@
+import { keepNothing } from '../../src/core/keep.ts';
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { CompactSign, exportJWK } from 'jose';
 import { createMethods } from '../../src/authn/registry.ts';
@@ -91,7 +92,7 @@ export async function decisionWorld(): Promise<DecisionWorld> {
     guest: [],
   };
   const findRoute = createFindRoute({
-    methods: createMethods(config, tools, egress, dpopParts(tools)),
+    methods: createMethods(config, keepNothing(tools), egress, dpopParts(tools)),
     assertions: { signers: createSigners({ current: {}, keys: [] }), publicUrl: ISSUER, clock: tools.clock },
     strategies: {
       secrets: new Map(),

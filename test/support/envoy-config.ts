@@ -26,6 +26,8 @@ export interface EnvoyOptions {
   /** Replaces fields of the ext_authz filter. */
   readonly extAuthz?: Record<string, unknown>;
   readonly extProcFilter?: Record<string, unknown>;
+  /** Files with which Envoy calls the service by mutual TLS, a new connection every few calls. */
+  readonly grpcTls?: { readonly ca: string; readonly cert: string; readonly key: string };
   /** A file that gets all dynamic metadata of each request; complete once Envoy has ended. */
   readonly metadataLog?: string;
   /** Envoy traces too: its settings, and the port of its cluster `collector`. */
@@ -57,14 +59,15 @@ const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Rout
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const HTTP2 = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
-const SPEAKS_HTTP2 = {
+const speaksHttp2 = (common?: Record<string, unknown>) => ({
   typed_extension_protocol_options: {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
       '@type': HTTP2,
       explicit_http_config: { http2_protocol_options: {} },
+      ...(common ? { common_http_protocol_options: common } : {}),
     },
   },
-};
+});
 
 const OFF = {
   'envoy.filters.http.ext_authz': {
@@ -91,6 +94,17 @@ const downstreamTls = ({ cert, key, ca }: NonNullable<ExtraListener['tls']>) => 
   name: 'envoy.transport_sockets.tls',
   typed_config: {
     '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+    common_tls_context: {
+      tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
+      validation_context: { trusted_ca: { filename: ca } },
+    },
+  },
+});
+
+const upstreamTls = ({ ca, cert, key }: NonNullable<EnvoyOptions['grpcTls']>) => ({
+  name: 'envoy.transport_sockets.tls',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
     common_tls_context: {
       tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
       validation_context: { trusted_ca: { filename: ca } },
@@ -248,7 +262,8 @@ export function envoyConfig(
           connect_timeout: '1s',
           circuit_breakers: { thresholds: [{ max_requests: 10_000, max_pending_requests: 10_000 }] },
           per_connection_buffer_limit_bytes: 16 * 1024 * 1024,
-          ...SPEAKS_HTTP2,
+          ...speaksHttp2(options.grpcTls ? { max_requests_per_connection: 5 } : undefined),
+          ...(options.grpcTls ? { transport_socket: upstreamTls(options.grpcTls) } : {}),
           ...(ports.grpc.length > 1
             ? {
                 health_checks: [
@@ -269,7 +284,7 @@ export function envoyConfig(
         ...(options.tracing === undefined ? [] : [cluster('collector', [options.tracing.port])]),
         cluster('backend', [ports.backend], { per_connection_buffer_limit_bytes: 16 * 1024 * 1024 }),
         ...[...new Set(routes.flatMap((route) => route.port ?? []))].map((port) =>
-          cluster(`backend_${port}`, [port], options.http2Backends ? SPEAKS_HTTP2 : {}),
+          cluster(`backend_${port}`, [port], options.http2Backends ? speaksHttp2() : {}),
         ),
       ],
     },

@@ -15,6 +15,8 @@ export interface StackOptions extends EnvoyOptions {
   readonly routes: (origin: string) => readonly TestRoute[];
   /** Config file without server, publicUrl and envoy, which are filled in; those given here win. */
   readonly config: Record<string, unknown>;
+  /** Further keys of `server`. */
+  readonly server?: Record<string, unknown>;
   readonly env?: NodeJS.ProcessEnv;
   readonly replicas?: number;
   /** Routes come from `routes.json` in the stack's folder, by RDS. */
@@ -23,6 +25,8 @@ export interface StackOptions extends EnvoyOptions {
   readonly liveAdmin?: boolean;
   /** Let the service validate the Envoy file at start; default true. */
   readonly validate?: boolean;
+  /** Give Envoy this base id, so that another one can take over from it; default: one that nobody else has. */
+  readonly baseId?: number;
 }
 
 export interface AuditLine {
@@ -38,6 +42,8 @@ export interface Stack {
   readonly origin: string;
   readonly adminUrl: string;
   readonly envoyAdmin: string;
+  /** Where each replica takes gRPC calls. */
+  readonly grpcPorts: readonly number[];
   readonly backend: Backend;
   readonly services: Child[];
   readonly envoy: Child;
@@ -93,6 +99,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         grpc: `127.0.0.1:${grpc[index]}`,
         http: `127.0.0.1:${http[index]}`,
         admin: `127.0.0.1:${serviceAdmin[index]}`,
+        ...options.server,
       },
       publicUrl: origin,
       envoy: {
@@ -128,7 +135,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     envoy = new Child('envoy', envoyBinary(), [
       '-c',
       envoyFile,
-      '--use-dynamic-base-id',
+      ...(options.baseId === undefined ? ['--use-dynamic-base-id'] : ['--base-id', String(options.baseId)]),
       '--concurrency',
       '1',
       '--log-level',
@@ -149,6 +156,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     extraPorts,
     adminUrl: `http://127.0.0.1:${serviceAdmin[0]}`,
     envoyAdmin: `http://127.0.0.1:${admin}`,
+    grpcPorts: grpc,
     backend,
     services,
     envoy,

@@ -11,17 +11,36 @@ import { openSqliteStore } from './sqlite.ts';
 import type { Store } from './store.ts';
 import type { Vault } from './vault.ts';
 
+/** A vault whose keys can change while it is open. */
+export interface OpenVault extends Vault {
+  /**
+   * Prepares other keys.
+   * @returns what puts them in use, for everything that is written or read from then on
+   * @throws as `openVault` does
+   */
+  withKeys(keys: VaultConfig['keys']): () => void;
+}
+
 /**
  * The vault that the configuration asks for (contract §3, `vault`). A Redis that is away does not keep it from opening.
  * @throws when a key is not 32 bytes, a lasting store has no keys, or an SQLite file cannot be used; says what to change
  */
-export async function openVault(config: VaultConfig, tools: Tools): Promise<Vault> {
-  const sealer = sealerOf(config);
-  return createVault(
-    await openStore(config.store, tools),
-    sealer,
-    createRun(tools.metrics, OPERATION_LIMIT_MS, tools.tracer),
-  );
+export async function openVault(config: VaultConfig, tools: Tools): Promise<OpenVault> {
+  let current = sealerOf(config);
+  const sealer: Sealer = {
+    seal: (plaintext, associated) => current.seal(plaintext, associated),
+    open: (text, associated) => current.open(text, associated),
+  };
+  const store = await openStore(config.store, tools);
+  return {
+    ...createVault(store, sealer, createRun(tools.metrics, OPERATION_LIMIT_MS, tools.tracer)),
+    withKeys(keys) {
+      const next = sealerOf({ store: config.store, keys });
+      return () => {
+        current = next;
+      };
+    },
+  };
 }
 
 async function openStore(store: string, tools: Tools): Promise<Store> {

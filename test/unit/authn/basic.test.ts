@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { hashSync } from 'bcryptjs';
 import { readAuthorization } from '../../../src/authn/authorization.ts';
 import { type BasicLimits, createBasic } from '../../../src/authn/basic.ts';
+import { PasswordThrottle } from '../../../src/authn/password-throttle.ts';
 import type { IncomingMethod, Outcome } from '../../../src/authn/method.ts';
 import { basicSchema } from '../../../src/authn/schema.ts';
 import type { Reason } from '../../../src/core/refusal.ts';
@@ -34,7 +35,7 @@ const LIMITS: BasicLimits = { threads: 1, maxWaiting: 64, checkLimitMs: 10_000 }
 function kit(users: readonly Record<string, unknown>[] = USERS, limits = LIMITS) {
   const tools = testTools();
   const config = basicSchema.parse({ type: 'basic', users, attributeClaims: { roles: 'realm_access.roles' } });
-  const method = createBasic('legacy', config, tools, limits);
+  const method = createBasic('legacy', config, tools, new PasswordThrottle(1_024), limits);
   methods.push(method);
   const askNow = (authorization: string, address = '192.0.2.1', signal = bounded()) => {
     const facts = requestWith({ authorization });

@@ -5,6 +5,7 @@ import { createChain } from '../../../src/authn/chain.ts';
 import { type DpopParts, withProofs } from '../../../src/authn/dpop.ts';
 import { judgeIntrospection } from '../../../src/authn/introspected-token.ts';
 import { createJwt } from '../../../src/authn/jwt.ts';
+import { KeySet } from '../../../src/authn/key-set.ts';
 import { introspectionSchema, jwtSchema } from '../../../src/authn/schema.ts';
 import { VerifiedTokens } from '../../../src/authn/verified-tokens.ts';
 import { HeaderFields } from '../../../src/core/request-facts.ts';
@@ -31,7 +32,8 @@ const bound = (more: Record<string, unknown> = {}) => idp.token({ cnf: { jkt: cl
 function kit(config: Record<string, unknown> = {}, changed: Partial<DpopParts> = {}) {
   const tools = testTools(START_MS);
   const parsed = jwtSchema.parse({ type: 'jwt', issuer: idp.issuer, dpop: 'allowed', ...config });
-  const jwt = createJwt('corp', parsed, tools, createEgress(tools), new VerifiedTokens(tools.metrics));
+  const keys = new KeySet({ method: 'corp', issuer: idp.issuer, jwksUri: undefined }, tools, createEgress(tools));
+  const jwt = createJwt('corp', parsed, tools, new VerifiedTokens(tools.metrics), keys);
   const { dpop, dpopNonce } = parsed;
   const method = dpop === 'off' ? jwt : withProofs(jwt, { dpop, dpopNonce }, { ...dpopParts(tools), ...changed });
   const chain = createChain([method], RESOURCE);

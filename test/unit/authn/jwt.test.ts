@@ -4,6 +4,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { allowInsecureRequests, customFetch, validateJwtAccessToken } from 'oauth4webapi';
 import { readAuthorization } from '../../../src/authn/authorization.ts';
 import { createJwt } from '../../../src/authn/jwt.ts';
+import { KeySet } from '../../../src/authn/key-set.ts';
 import { ABSENT, type IncomingMethod, type Outcome } from '../../../src/authn/method.ts';
 import { jwtSchema } from '../../../src/authn/schema.ts';
 import { VerifiedTokens } from '../../../src/authn/verified-tokens.ts';
@@ -41,7 +42,12 @@ function kit(config: Record<string, unknown> = {}, issuer: FakeIssuer = idp, sha
     algorithms: ['RS256', 'ES256', 'EdDSA'],
     ...config,
   });
-  const method = createJwt(name, parsed, tools, createEgress({ ...tools, timeoutMs: 300 }), verified);
+  const keys = new KeySet(
+    { method: name, issuer: parsed.issuer, jwksUri: parsed.jwksUri },
+    tools,
+    createEgress({ ...tools, timeoutMs: 300 }),
+  );
+  const method = createJwt(name, parsed, tools, verified, keys);
   const present = (token: string, signal = bounded()) => {
     const facts = requestWith({ authorization: `Bearer ${token}` });
     return method.authenticate(facts, readAuthorization(facts.headers), signal);
@@ -398,7 +404,7 @@ describe('memory', { timeout: 20_000 }, () => {
   });
 
   test('a key that was withdrawn: noticed although nothing is missed, then refused', async () => {
-    const { present, tools, method } = kit({}, own);
+    const { present, tools } = kit({}, own);
     const token = await own.token({ exp: START + 3_600 });
     await identified(present(token));
     await own.rotate();
@@ -406,7 +412,7 @@ describe('memory', { timeout: 20_000 }, () => {
     await identified(present(token)); // this hit starts the refresh
     assert.equal(tools.metric('mcp_identity_egress_running'), 1);
     assert.equal(hits(tools), 1);
-    await method.warm?.();
+    while (tools.metric('mcp_identity_egress_running') > 0) await new Promise((resolve) => setImmediate(resolve));
     await rejected(present(token), 'token_key_unknown');
     assert.equal(tools.metric('mcp_identity_token_cache_entries'), 0);
     await identified(present(await own.token({ exp: START + 3_600 })));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createMethods } from '../../../src/authn/registry.ts';
 import { incomingMethodSchema } from '../../../src/authn/schema.ts';
+import { keepNothing } from '../../../src/core/keep.ts';
 import { createEgress } from '../../../src/net/egress.ts';
 import { dpopParts, testTools } from './support.ts';
 
@@ -10,7 +11,7 @@ describe('registry', () => {
   const make = (entries: Record<string, unknown>) =>
     createMethods(
       Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, incomingMethodSchema.parse(entry)])),
-      tools,
+      keepNothing(tools),
       createEgress(tools),
       dpopParts(tools),
     );

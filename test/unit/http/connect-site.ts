@@ -10,6 +10,7 @@ import { createEgress } from '../../../src/net/egress.ts';
 import { createLogin } from '../../../src/upstream/login.ts';
 import { createProvider, type Provider } from '../../../src/upstream/provider.ts';
 import { connectSchema } from '../../../src/upstream/schema.ts';
+import { Turnstile } from '../../../src/upstream/connect-turnstile.ts';
 import { connectLink, createTickets } from '../../../src/upstream/ticket.ts';
 import { createMemoryStore } from '../../../src/upstream/vault/memory.ts';
 import { createRun } from '../../../src/upstream/vault/operations.ts';
@@ -103,6 +104,7 @@ export async function startSite(t: TestContext, options: SiteOptions = {}): Prom
     vault,
     tickets,
     cookieKeys: keys,
+    turnstile: new Turnstile(tools.clock),
     onGrantChanged: (key) => void changed.push(key),
     audit: { write: (record) => void audit.push(record) },
     tools,
