@@ -31,7 +31,7 @@ const EXPECTED: readonly RegExp[] = [
   /tracker account: wonderland\\ntoken of the tracker: [01] s old/,
   /"tracker is disconnected"[\s\S]*Connect your tracker account first/,
   /connect\/tracker\?ticket=[\s\S]*account builder[\s\S]*Can we fix it\?/,
-  /"event":"decision"[\s\S]*mcp_identity_decisions_total[\s\S]*mcp_identity_upstream_refreshes_total/,
+  /"event":"decision"(?=[\s\S]*mcp_identity_decisions_total)(?=[\s\S]*mcp_identity_upstream_refreshes_total)/,
 ];
 /** Where an anonymous caller pretends to be alice. */
 const ANONYMOUS_STEP = 9;

@@ -16,18 +16,31 @@ function worldIn(name: string) {
 test('everything that a policy may name', () => {
   const world = worldIn('full.sidecar.yaml');
   assert.deepEqual(Object.fromEntries(world.methods), {
-    corp: { type: 'jwt', issuer: 'https://idp.example.com', subjectClaim: 'sub', headers: ['authorization'] },
-    partner: { type: 'jwt', issuer: 'https://partner.example.com', subjectClaim: 'sub', headers: ['authorization'] },
-    opaque: {
-      type: 'introspection',
+    corp: {
+      type: 'jwt',
+      trustsAddresses: false,
       issuer: 'https://idp.example.com',
       subjectClaim: 'sub',
       headers: ['authorization'],
     },
-    ci: { type: 'api_key', headers: ['x-api-key'] },
-    legacy: { type: 'basic', headers: ['authorization'] },
-    mesh: { type: 'trusted_proxy', headers: ['x-authenticated-user', 'x-authenticated-email'] },
-    guest: { type: 'anonymous', headers: [] },
+    partner: {
+      type: 'jwt',
+      trustsAddresses: false,
+      issuer: 'https://partner.example.com',
+      subjectClaim: 'sub',
+      headers: ['authorization'],
+    },
+    opaque: {
+      type: 'introspection',
+      trustsAddresses: false,
+      issuer: 'https://idp.example.com',
+      subjectClaim: 'sub',
+      headers: ['authorization'],
+    },
+    ci: { type: 'api_key', trustsAddresses: false, headers: ['x-api-key'] },
+    legacy: { type: 'basic', trustsAddresses: false, headers: ['authorization'] },
+    mesh: { type: 'trusted_proxy', trustsAddresses: true, headers: ['x-authenticated-user', 'x-authenticated-email'] },
+    guest: { type: 'anonymous', trustsAddresses: false, headers: [] },
   });
   assert.deepEqual([...world.providers], ['github']);
   assert.deepEqual([...world.exchanges], [['hr', { tokenEndpoint: 'https://sso.example.com/token' }]]);
