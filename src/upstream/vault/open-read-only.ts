@@ -1,4 +1,6 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Tools } from '../../core/ports.ts';
 import type { VaultConfig } from '../schema.ts';
 import { sealerOf } from './open.ts';
@@ -46,7 +48,7 @@ async function sqliteForReading(path: string): Promise<Readable> {
   try {
     statSync(path);
     const { DatabaseSync } = await import('node:sqlite');
-    const database = new DatabaseSync(path, { readOnly: true });
+    const database = new DatabaseSync(asItStands(path), { readOnly: true });
     const find = database.prepare('SELECT record, generation, provider, sealed FROM grants WHERE record = ?');
     return {
       read: async (record) => {
@@ -57,4 +59,19 @@ async function sqliteForReading(path: string): Promise<Readable> {
   } catch (error) {
     throw new Error(`vault.store: ${path} cannot be read: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/**
+ * Whoever reads a file that nobody has open makes its `-wal` and `-shm` anew, as its owner: a service of another user
+ * could not write any more. Such a file is read as it is (https://sqlite.org/uri.html, immutable).
+ * @throws when a service has ended without tidying up, and only its file would tell what was written last
+ */
+function asItStands(path: string): string | URL {
+  const [log, index] = [existsSync(`${path}-wal`), existsSync(`${path}-shm`)];
+  if (log && index) return path;
+  if (log && statSync(`${path}-wal`).size > 0)
+    throw new Error('it was not closed, and reading would make files; start the service first');
+  const url = pathToFileURL(resolve(path));
+  url.searchParams.set('immutable', '1');
+  return url;
 }

@@ -255,6 +255,12 @@ describe('explain', () => {
     assert.equal((await vault.read(key))?.generation, generation);
     await vault.close();
     assert.ok(statSync(file('vault.db')).size > 0);
+    const files = readdirSync(folder);
+    const stopped = await explained(post('/github/mcp', ...vaultFlags));
+    assert.deepEqual([stopped.code, stopped.json.verdict], [0, 'allow'], stopped.stdout);
+    assert.deepEqual(readdirSync(folder), files); // a -wal of another user keeps the service from writing
+    put('vault.db-wal', 'what was written last');
+    assert.match((await runExplain(post('/github/mcp', ...vaultFlags))).stderr, /start the service first/);
   });
 
   test('routes: named ones, Envoy’s own answers, paths that cannot be judged', async () => {
