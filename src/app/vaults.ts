@@ -31,7 +31,7 @@ const UNUSED: UseOnce = () => Promise.reject(new Error('no method checks proofs'
  */
 export class Vaults {
   readonly #tools: Tools;
-  #main: { readonly store: string; readonly vault: OpenVault } | undefined;
+  #main: { readonly store: string; readonly vault: OpenVault; begun: boolean } | undefined;
   /** Without vault keys: knows only the proofs that came to this process. */
   #proofs: Vault | undefined;
 
@@ -39,9 +39,9 @@ export class Vaults {
     this.#tools = tools;
   }
 
-  /** The store that is open, which nothing but a restart can change. */
+  /** The store that is in use, which nothing but a restart can change; one that was only tried binds nobody. */
   get store(): string | undefined {
-    return this.#main?.store;
+    return this.#main?.begun ? this.#main.store : undefined;
   }
 
   /** @throws as `openVault` does */
@@ -66,7 +66,10 @@ export class Vaults {
           () => undefined,
           () => 'the vault does not answer',
         ),
-      begin: () => begin?.(),
+      begin: () => {
+        if (main && this.#main) this.#main.begun = true;
+        begin?.();
+      },
     };
   }
 
@@ -76,7 +79,12 @@ export class Vaults {
   }
 
   async #open(config: VaultConfig): Promise<OpenVault> {
-    this.#main ??= { store: config.store, vault: await openVault(config, this.#tools) };
+    if (this.#main && !this.#main.begun && this.#main.store !== config.store) {
+      const { vault } = this.#main;
+      this.#main = undefined;
+      await vault.close(); // of a configuration that was rejected
+    }
+    this.#main ??= { store: config.store, vault: await openVault(config, this.#tools), begun: false };
     return this.#main.vault;
   }
 }

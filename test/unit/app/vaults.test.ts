@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Vaults } from '../../../src/app/vaults.ts';
 import { upstreamProviderSchema } from '../../../src/upstream/schema.ts';
@@ -65,5 +68,23 @@ describe('vaults over changes of the configuration', () => {
     await first.grants!.create(ALICE, grantContent());
     await assert.rejects(vaults.use(needs([key, { ...newKey('k1') }])), /used twice/);
     assert.ok(await first.grants!.read(ALICE));
+  });
+
+  it('a store that a rejected configuration has named binds nobody', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'emi-vaults-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const vaults = new Vaults(testTools());
+    t.after(() => vaults.close());
+    const key = newKey('k1');
+    const at = (name: string) => ({ ...needs([key]), vault: vaultConfig(`sqlite:${join(folder, name)}`, [key]) });
+    await vaults.use(at('mistyped.db')); // and something else is wrong: it never begins
+    assert.equal(vaults.store, undefined);
+    const right = await vaults.use(at('vault.db'));
+    right.begin();
+    await right.grants!.create(ALICE, grantContent());
+    assert.equal(vaults.store, at('vault.db').vault.store);
+    const again = await vaults.use(at('vault.db'));
+    assert.equal(again.grants, right.grants);
+    assert.ok(readdirSync(folder).includes('vault.db'));
   });
 });
