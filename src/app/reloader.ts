@@ -126,10 +126,22 @@ export class Reloader {
   async #read(): Promise<{ state: string; candidate: Candidate }> {
     for (let looks = 1; ; looks++) {
       const before = stateOf(this.#files);
-      const candidate = await this.#load();
+      const candidate = await this.#load().catch((error: unknown) => this.#unread(error));
       if (before === stateOf(this.#files) || looks === MAX_LOOKS) return { state: before, candidate };
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS).unref());
     }
+  }
+
+  /** Stands for files that a fault of ours keeps from being read: what runs goes on. */
+  #unread(error: unknown): Candidate {
+    const files = this.#files;
+    const message = error instanceof Error ? error.message : String(error);
+    return {
+      problems: [faultOf({ files }, message)],
+      config: undefined,
+      envoy: { policies: [], proofs: new Map() },
+      files,
+    };
   }
 
   async #apply(candidate: Candidate, why: string): Promise<ReloadOutcome> {
@@ -218,7 +230,7 @@ function newErrors(before: Generation, next: Generation): Problem[] {
     }));
 }
 
-function faultOf({ files }: Candidate, message: string): Problem {
+function faultOf({ files }: Pick<Candidate, 'files'>, message: string): Problem {
   return {
     code: 'FILE',
     severity: 'error',
