@@ -129,6 +129,7 @@ export const WIRE = {
   origin_denied: plain(403, FORBIDDEN, 'Requests from this origin are not allowed'),
 
   body_missing: plain(400, INVALID_REQUEST, 'A JSON-RPC message is expected in the body'),
+  body_unexpected: plain(400, INVALID_REQUEST, 'A session is ended without a body'),
   body_not_utf8: plain(400, PARSE_ERROR, 'The body is not UTF-8'),
   body_not_json: plain(400, PARSE_ERROR, 'The body is not JSON'),
   body_batch: plain(400, INVALID_REQUEST, 'JSON-RPC batches are not supported'),

@@ -144,6 +144,10 @@ export const REFUSALS: Record<Reason, Explanation> = {
     cause: 'A POST without a body on a route that decides by the body.',
     mend: 'Correct the client.',
   },
+  body_unexpected: {
+    cause: 'A DELETE without a credential, which `session.identityFallback: delete` lets end its session, had a body.',
+    mend: 'Send the credential with it, or no body.',
+  },
   body_not_utf8: { cause: 'The body holds bytes that are not UTF-8.', mend: 'Correct the client; JSON is UTF-8.' },
   body_not_json: { cause: 'The body is not JSON.', mend: 'Correct the client.' },
   body_batch: {

@@ -94,6 +94,8 @@ export class Carrier {
     this.#headers = headers;
     this.#rpcId = plan.rpcId;
     this.#elicitationUrl = plan.session?.opens?.elicitationUrl ?? false;
+    // Check cannot see a body of HTTP/2 that announces no length.
+    if (plan.bodiless && !endOfStream) return this.#refuse(plan, refuse('body_unexpected'));
     if (plan.sign) return this.#prepareSigning(plan, plan.sign, endOfStream);
     // For what a session only likes to know, no body is held up that is large, or may be.
     const length = Number(headers.get('content-length') ?? 'unknown');

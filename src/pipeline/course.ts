@@ -19,6 +19,8 @@ export interface Course {
   identity: Identity | undefined;
   message: McpMessage | undefined;
   session: SessionReading;
+  /** A DELETE without a credential acts for the session's user. */
+  teardown: boolean;
 }
 
 /** How the course of a request ends: counted and audited, once. */
@@ -80,6 +82,7 @@ export function beginCourse(facts: RequestFacts): Course {
     identity: undefined,
     message: undefined,
     session: { kind: 'none' },
+    teardown: false,
   };
 }
 

@@ -77,7 +77,7 @@ export function createDecider(parts: DeciderParts): Decide {
   };
 
   const handOver = (
-    { facts, session, message }: Course,
+    { facts, session, message, teardown }: Course,
     route: Route,
     identity: Identity,
     { credential, signing, onUnauthorized }: Outgoing,
@@ -95,6 +95,7 @@ export function createDecider(parts: DeciderParts): Decide {
       signing,
       list,
       onUnauthorized,
+      bodiless: teardown,
       written,
       maxBody,
     });
@@ -147,6 +148,7 @@ export function createDecider(parts: DeciderParts): Decide {
       if (outcome.kind === 'rejected' && !teardown) return deny(course, outcome.refusal);
       const identity = teardown ?? (outcome as { identity: Identity }).identity;
       course.identity = identity;
+      course.teardown = teardown !== undefined;
 
       const refusal =
         seen('body', readBody(course, route)) ??

@@ -34,6 +34,8 @@ export interface Plan {
   readonly sign?: SigningPlan;
   /** Filter the lists of tools in the answer. */
   readonly list?: ListPlan;
+  /** The session stands in for a credential, which is good for ending it only: nothing may follow the headers. */
+  readonly bodiless?: true;
   /** What the client hears when the backend wants a credential that the user has not connected yet. */
   readonly onUnauthorized?: Deny;
   /** Lower-case names of response headers the client must not see. */
@@ -78,6 +80,7 @@ export interface PlanInput {
   readonly signing: AwsSigning | undefined;
   readonly list: ListPlan | undefined;
   readonly onUnauthorized: Deny | undefined;
+  readonly bodiless: boolean;
   /** Lower-case names of the headers written into the request. */
   readonly written: readonly string[];
   readonly maxBody: number;
@@ -107,6 +110,7 @@ export function makePlan(input: PlanInput): Plan {
       : {}),
     ...(input.signing === undefined ? {} : { sign: signingPlan(input.signing) }),
     ...(input.list === undefined ? {} : { list: input.list }),
+    ...(input.bodiless ? { bodiless: true } : {}),
     ...(input.onUnauthorized === undefined ? {} : { onUnauthorized: input.onUnauthorized }),
     hide: [...HIDDEN, ...input.written.filter((name) => !harmless.has(name))],
     ...(message?.shape === 'request' && message.idJson !== undefined ? { rpcId: message.idJson } : {}),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { connect } from 'node:http2';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { rpc, send, toolCall } from '../support/http.ts';
 import { type FakeIssuer, startIssuer } from '../support/issuer.ts';
@@ -67,6 +68,10 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
           passthroughHeaders: ['X-Tenant-Id'],
           session: { bind: true, passthroughCapture: 'session' },
         }),
+        {
+          ...route(origin, 'unread', ['lax'], { session: { bind: true, identityFallback: 'delete' } }),
+          perFilter: noBodyInCheck,
+        },
         { ...route(origin, 'large', ['guest'], { session: { bind: true } }), perFilter: noBodyInCheck },
       ],
     });
@@ -184,6 +189,31 @@ describe('attacks on what is remembered: tokens, policies, sessions', () => {
     const smuggled = await send(`${stack.origin}/teardown/mcp`, { method: 'DELETE', headers, body: call });
     assert.ok(smuggled.status >= 400, `a denied tool in the body: ${smuggled.status}`);
     assert.equal(stack.backend.seen.length, before);
+  });
+
+  it('nor does one over HTTP/2 whose body announces no length, where Check sees no bodies', async () => {
+    const id = await open('/unread/mcp', await auth('/unread/mcp'));
+    const teardown = (body?: string): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const session = connect(stack.origin).on('error', reject);
+        const headers = { ':method': 'DELETE', ':path': '/unread/mcp', 'mcp-session-id': id };
+        const stream = session.request(
+          { ...headers, 'content-type': 'application/json' },
+          { endStream: body === undefined },
+        );
+        stream.on('error', reject);
+        stream.on('response', (answer) => {
+          stream.resume();
+          session.close();
+          resolve(Number(answer[':status']));
+        });
+        if (body !== undefined) stream.end(body);
+      });
+    const before = stack.backend.seen.length;
+    assert.equal(await teardown(JSON.stringify(toolCall('delete_repo'))), 400);
+    assert.equal(stack.backend.seen.length, before);
+    assert.equal(await teardown(), 200);
+    assert.equal(stack.backend.last().headers['x-user-sub'], 'alice');
   });
 
   it('a teardown without credential gives no new session', async () => {
