@@ -33,7 +33,7 @@ export async function normalTokenAnswer(response: Response, requestedScopes: rea
   const { error } = members;
   if (typeof error === 'string' && error !== '' && typeof members['access_token'] !== 'string') {
     const status = response.status >= 400 ? response.status : 400;
-    const word = isDeadAtAtlassian(members) ? 'invalid_grant' : (SPELLINGS[error] ?? error);
+    const word = isDeadAtAtlassian(members) ? 'invalid_grant' : (SPELLINGS.get(error) ?? error);
     return new Response(JSON.stringify({ error: word }), { status, headers });
   }
   if (!response.ok) return new Response(silent, { status: response.status, headers });
@@ -49,21 +49,23 @@ export async function normalTokenAnswer(response: Response, requestedScopes: rea
 }
 
 /** GitHub's and Slack's own words for what RFC 6749 5.2 calls otherwise. */
-const SPELLINGS: Readonly<Record<string, string>> = {
-  bad_refresh_token: 'invalid_grant',
-  bad_verification_code: 'invalid_grant',
-  incorrect_client_credentials: 'invalid_client',
-  code_already_used: 'invalid_grant',
-  code_expired: 'invalid_grant',
-  invalid_code: 'invalid_grant',
-  invalid_refresh_token: 'invalid_grant',
-  bad_client_secret: 'invalid_client',
-  invalid_client_id: 'invalid_client',
-  fatal_error: 'server_error',
-  internal_error: 'server_error',
-  ratelimited: 'temporarily_unavailable',
-  service_unavailable: 'temporarily_unavailable',
-};
+const SPELLINGS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    bad_refresh_token: 'invalid_grant',
+    bad_verification_code: 'invalid_grant',
+    incorrect_client_credentials: 'invalid_client',
+    code_already_used: 'invalid_grant',
+    code_expired: 'invalid_grant',
+    invalid_code: 'invalid_grant',
+    invalid_refresh_token: 'invalid_grant',
+    bad_client_secret: 'invalid_client',
+    invalid_client_id: 'invalid_client',
+    fatal_error: 'server_error',
+    internal_error: 'server_error',
+    ratelimited: 'temporarily_unavailable',
+    service_unavailable: 'temporarily_unavailable',
+  }),
+);
 
 /**
  * Atlassian says it in the words of another error. About our client the same word comes with another description: then
