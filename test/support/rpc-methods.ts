@@ -36,6 +36,14 @@ export class TestMethods {
     ['/t.T/Echo', { kind: 'unary', handle: (request) => request }],
     ['/t.T/Later', { kind: 'unary', handle: (request) => new Promise((done) => setImmediate(done, request)) }],
     [
+      '/t.T/Trace',
+      {
+        kind: 'unary',
+        handle: (_request, { metadata }) =>
+          Buffer.from(JSON.stringify(['traceparent', 'x-none'].map((name) => metadata.get(name)))),
+      },
+    ],
+    [
       '/t.T/Throw',
       {
         kind: 'unary',
