@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { buildGeneration } from './app/generation.ts';
 import { InUse } from './app/in-use.ts';
 import { createProcessParts, type Process } from './app/process.ts';
@@ -95,15 +94,14 @@ async function listen(
   const grpc = await startGrpc(
     {
       address: server.grpc,
+      transport: server.grpcTransport,
       tls: server.grpcTls,
       maxMessage: BODY_HEADROOM * limits.maxBody + MESSAGE_OVERHEAD,
     },
     {
       check: inUse.check,
       process: createProcess(inUse.newCarrier, tools),
-      health: createHealthService(fileURLToPath(new URL('../proto', import.meta.url)), health, (peer, ready) =>
-        departure.asked(peer, ready, performance.now()),
-      ),
+      health: createHealthService(health, (peer, ready) => departure.asked(peer, ready, performance.now())),
     },
     log,
   );

@@ -24,6 +24,10 @@ const serverSchema = z
       'Envoy routes people and clients here: metadata documents, JWKS, connect pages',
     ),
     admin: listener('127.0.0.1:9193').describe('/livez, /readyz, /metrics'),
+    grpcTransport: z
+      .enum(['http2', 'grpc-js'])
+      .default('http2')
+      .describe('What carries gRPC: our own on Node’s HTTP/2, or the library @grpc/grpc-js, which costs more CPU'),
     grpcTls: z
       .strictObject({
         cert: z.string().min(1).describe('Certificate of the service, with its chain'),

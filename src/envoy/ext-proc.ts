@@ -1,4 +1,3 @@
-import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { type MaybePromise, whenReady } from '../core/maybe-promise.ts';
 import type { Tools } from '../core/ports.ts';
 import { HeaderFields } from '../core/request-facts.ts';
@@ -16,6 +15,7 @@ import {
 } from './codec/processing-response.ts';
 import { decodeStruct } from './codec/struct.ts';
 import { plainPairs } from './edits.ts';
+import { RPC_STATUS, type RpcStatus, type StreamHandler } from './rpc.ts';
 
 /** Namespace under which Envoy forwards what ext_authz said. */
 const EXT_AUTHZ_NAMESPACE = 'envoy.filters.http.ext_authz';
@@ -36,8 +36,6 @@ const ORDER: readonly ProcessingKind[] = [
   'response_trailers',
 ];
 
-export type Process = (call: ServerDuplexStream<Buffer, Buffer>) => void;
-
 /**
  * `envoy.service.ext_proc.v3.ExternalProcessor/Process` over raw bytes: one carrier per stream. A stream may begin
  * with the response, when Envoy answers by itself (covered by test/e2e/ext-proc.test.ts); a message out of order or one
@@ -47,13 +45,13 @@ export function createProcess(
   newCarrier: (metadata: CallMetadata) => Phases,
   { log, metrics }: Tools,
   answerLimitMs = ANSWER_LIMIT_MS,
-): Process {
+): StreamHandler {
   let open = 0;
   metrics.gauge('mcp_identity_ext_proc_streams', 'ext_proc streams that are open', () => open);
 
-  return (call) => {
+  return (outlet, metadata) => {
     open++;
-    const carrier = newCarrier(call.metadata);
+    const carrier = newCarrier(metadata);
     let phase = -1;
     let bodyTimer: NodeJS.Timeout | undefined;
     let closed = false;
@@ -69,18 +67,18 @@ export function createProcess(
       clearTimeout(bodyTimer);
       carrier.end();
     };
-    const fail = (code: status, details: string): void => {
+    const fail = (code: RpcStatus, details: string): void => {
       if (closed) return;
       log.warn('an ext_proc stream was ended', { details });
       close();
-      call.emit('error', { code, details });
+      outlet.fail(code, details);
     };
 
     const broken = (error: unknown): void => {
       log.error('an ext_proc message could not be handled', {
         error: error instanceof Error ? (error.stack ?? error.message) : String(error),
       });
-      fail(status.INTERNAL, 'internal error');
+      fail(RPC_STATUS.INTERNAL, 'internal error');
     };
     const guarded = (work: () => void): void => {
       try {
@@ -97,29 +95,29 @@ export function createProcess(
       if (step.kind === 'continue' && step.wantsAnswer === 'buffered')
         bodyTimer = setTimeout(() => guarded(() => reply(kind, carrier.late())), answerLimitMs).unref();
       if (step.kind === 'continue' && step.wantsAnswer === 'streamed') streaming = true;
-      call.write(encodeStep(kind, step));
+      outlet.send(encodeStep(kind, step));
     };
 
-    call.on('data', (bytes: Buffer) => {
-      if (closed || answered) return;
-      guarded(() => {
-        const message = decodeProcessingRequest(bytes, EXT_AUTHZ_NAMESPACE);
-        const next = message.kind === 'unknown' ? -1 : ORDER.indexOf(message.kind);
-        const goesOn = streaming && next === phase && message.kind === 'response_body';
-        if (next <= phase && !goesOn) return fail(status.INVALID_ARGUMENT, 'unexpected message');
-        phase = next;
-        clearTimeout(bodyTimer);
-        const replied = whenReady(stepOf(carrier, message), (step) => reply(message.kind as ProcessingKind, step));
-        if (replied instanceof Promise) replied.catch(broken);
-      });
-    });
-    call.on('end', () => {
-      close();
-      call.end();
-    });
-    call.on('cancelled', close);
-    call.on('close', close);
-    call.on('error', close);
+    return {
+      message(bytes) {
+        if (closed || answered) return;
+        guarded(() => {
+          const message = decodeProcessingRequest(bytes, EXT_AUTHZ_NAMESPACE);
+          const next = message.kind === 'unknown' ? -1 : ORDER.indexOf(message.kind);
+          const goesOn = streaming && next === phase && message.kind === 'response_body';
+          if (next <= phase && !goesOn) return fail(RPC_STATUS.INVALID_ARGUMENT, 'unexpected message');
+          phase = next;
+          clearTimeout(bodyTimer);
+          const replied = whenReady(stepOf(carrier, message), (step) => reply(message.kind as ProcessingKind, step));
+          if (replied instanceof Promise) replied.catch(broken);
+        });
+      },
+      end() {
+        close();
+        outlet.end();
+      },
+      closed: close,
+    };
   };
 }
 

@@ -1,20 +1,5 @@
-import { loadSync } from '@grpc/proto-loader';
-import {
-  type Server,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
-  type ServiceDefinition,
-  status,
-} from '@grpc/grpc-js';
-
-type Serving = 'SERVING' | 'NOT_SERVING';
-type HealthRequest = { service: string };
-type HealthResponse = { status: Serving | 'SERVICE_UNKNOWN' };
-
-export interface HealthService {
-  register(server: Server): void;
-}
+import { WireReader } from './codec/wire-reader.ts';
+import { RPC_STATUS, RpcError, type RpcMethods } from './rpc.ts';
 
 /** Whether the service is ready, as the gRPC health protocol asks it. */
 export interface Readiness {
@@ -25,42 +10,64 @@ export interface Readiness {
 /** Services whose health may be asked for; the empty name is the whole server. */
 const KNOWN = new Set(['', 'envoy.service.auth.v3.Authorization', 'envoy.service.ext_proc.v3.ExternalProcessor']);
 
+/** HealthCheckResponse: `status` is field 1 (https://grpc.io/docs/guides/health-checking/). */
+const answerOf = (status: number): Buffer => Buffer.from([0x08, status]);
+const SERVING = answerOf(1);
+const NOT_SERVING = answerOf(2);
+const SERVICE_UNKNOWN = answerOf(3);
+
 /**
  * `grpc.health.v1.Health`: Check and Watch follow readiness.
  * @param onCheck told of each Check: the connection it came from and what it was answered
  */
 export function createHealthService(
-  protoFolder: string,
   readiness: Readiness,
   onCheck: (peer: string, ready: boolean) => void = () => {},
-): HealthService {
-  const definitions = loadSync('grpc/health/v1/health.proto', {
-    includeDirs: [protoFolder],
-    enums: String,
-    defaults: true, // proto3: whoever asks for the empty name sends no field at all, as Envoy does
-  });
-  const serving = (): Serving => (readiness.ready ? 'SERVING' : 'NOT_SERVING');
-  return {
-    register(server) {
-      server.addService(definitions['grpc.health.v1.Health'] as ServiceDefinition, {
-        Check(call: ServerUnaryCall<HealthRequest, HealthResponse>, callback: sendUnaryData<HealthResponse>) {
-          if (!KNOWN.has(call.request.service)) callback({ code: status.NOT_FOUND, details: 'unknown service' });
-          else {
-            onCheck(call.getPeer(), readiness.ready);
-            callback(null, { status: serving() });
-          }
+): RpcMethods {
+  const serving = (): Buffer => (readiness.ready ? SERVING : NOT_SERVING);
+  return new Map([
+    [
+      '/grpc.health.v1.Health/Check',
+      {
+        kind: 'unary',
+        handle(request, { peer }) {
+          if (!KNOWN.has(serviceOf(request))) throw new RpcError(RPC_STATUS.NOT_FOUND, 'unknown service');
+          onCheck(peer, readiness.ready);
+          return serving();
         },
-        Watch(call: ServerWritableStream<HealthRequest, HealthResponse>) {
-          if (!KNOWN.has(call.request.service)) {
-            call.write({ status: 'SERVICE_UNKNOWN' });
-            return;
-          }
-          call.write({ status: serving() });
-          const stop = readiness.watch(() => call.write({ status: serving() }));
-          call.on('cancelled', stop);
-          call.on('close', stop);
+      },
+    ],
+    [
+      '/grpc.health.v1.Health/Watch',
+      {
+        kind: 'stream',
+        handle(outlet) {
+          let stop: (() => void) | undefined;
+          return {
+            message(request) {
+              if (stop) throw new RpcError(RPC_STATUS.UNIMPLEMENTED, 'more than one request message');
+              const known = KNOWN.has(serviceOf(request));
+              stop = known ? readiness.watch(() => outlet.send(serving())) : () => {};
+              outlet.send(known ? serving() : SERVICE_UNKNOWN);
+            },
+            end() {
+              if (!stop) throw new RpcError(RPC_STATUS.UNIMPLEMENTED, 'no request message');
+            },
+            closed: () => stop?.(),
+          };
         },
-      });
-    },
-  };
+      },
+    ],
+  ]);
+}
+
+/** HealthCheckRequest: `service` is field 1; proto3 leaves an empty text out, as Envoy does. */
+function serviceOf(request: Buffer): string {
+  const reader = new WireReader(request);
+  let service = '';
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag >>> 3 === 1) service = reader.utf8(tag);
+    else reader.skip(tag);
+  }
+  return service;
 }

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Decision } from '../../src/core/decision.ts';
 import { HeaderEdits } from '../../src/core/header-edits.ts';
 import { type AuditRecord, systemClock, type Tools } from '../../src/core/ports.ts';
@@ -12,7 +11,8 @@ import { createSealer } from '../../src/core/seal.ts';
 import { createCheck } from '../../src/envoy/ext-authz.ts';
 import { createProcess } from '../../src/envoy/ext-proc.ts';
 import { createHealthService } from '../../src/envoy/health.ts';
-import { type RunningServer, startGrpc } from '../../src/envoy/server.ts';
+import type { RunningServer } from '../../src/envoy/rpc.ts';
+import { startGrpc } from '../../src/envoy/server.ts';
 import { Carrier } from '../../src/pipeline/carry-out.ts';
 import { type Plan, sealPlan } from '../../src/pipeline/plan.ts';
 import { NAMESPACE } from '../../src/policy/route-policy.ts';
@@ -24,7 +24,6 @@ import { freePorts } from '../support/ports.ts';
 import { envoyBinary } from '../support/stack.ts';
 
 const LIMIT_MS = 300;
-const PROTO = fileURLToPath(new URL('../../proto', import.meta.url));
 const EVENT = 'data: {"jsonrpc":"2.0","method":"notifications/x"}\n\n';
 
 /** Envoy with the service's own gRPC side, which waits for an answer's end for a moment only. */
@@ -69,11 +68,11 @@ describe('a list that does not end', () => {
       unreadable: (): Decision => ({ kind: 'deny', status: 500, headers: [], body: '' }),
     });
     grpc = await startGrpc(
-      { address: '127.0.0.1:0', tls: undefined, maxMessage: 1 << 20 },
+      { address: '127.0.0.1:0', transport: 'http2', tls: undefined, maxMessage: 1 << 20 },
       {
         check: createCheck(decide, NAMESPACE, log),
         process: createProcess(() => new Carrier(parts), tools, LIMIT_MS),
-        health: createHealthService(PROTO, { ready: true, watch: () => () => {} }),
+        health: createHealthService({ ready: true, watch: () => () => {} }),
       },
       log,
     );

@@ -38,6 +38,8 @@ export interface EnvoyOptions {
   readonly filters?: readonly { readonly name: string; readonly typed_config: Record<string, unknown> }[];
   /** The clusters of routes with a port of their own speak HTTP/2. */
   readonly http2Backends?: boolean;
+  /** Let Envoy end its ext_proc streams without resets; default true. */
+  readonly gracefulClose?: boolean;
   /** Take routes from this file instead, by RDS. */
   readonly rdsFile?: string;
   /** The same routes at other ports. */
@@ -246,7 +248,7 @@ export function envoyConfig(
         {
           name: 'static',
           static_layer: {
-            'envoy.reloadable_features.ext_proc_graceful_grpc_close': true,
+            'envoy.reloadable_features.ext_proc_graceful_grpc_close': options.gracefulClose ?? true,
             ...(options.tracing === undefined ? {} : { 'tracing.opentelemetry.flush_interval_ms': 50 }),
           },
         },

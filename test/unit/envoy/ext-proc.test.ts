@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
 import { beforeEach, describe, it, mock } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { status } from '@grpc/grpc-js';
 import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
 import type { Tools } from '../../../src/core/ports.ts';
 import { createSealer } from '../../../src/core/seal.ts';
 import { createProcess } from '../../../src/envoy/ext-proc.ts';
+import { type Inlet, type Outlet, RPC_STATUS, type RpcStatus, type StreamHandler } from '../../../src/envoy/rpc.ts';
 import { Carrier } from '../../../src/pipeline/carry-out.ts';
 import { type Plan, sealPlan } from '../../../src/pipeline/plan.ts';
 
@@ -32,24 +31,27 @@ const decided = (sealedPlan: string) => ({
 const BODY = { request_body: { body: Buffer.from('{"jsonrpc":"2.0","id":1,"method":"ping"}'), end_of_stream: true } };
 const RESPONSE = { response_headers: headers({ ':status': '200' }) };
 
-/** A stream as the gRPC library hands it over. */
-class Call extends EventEmitter {
+/** A stream as the gRPC server hands it over. */
+class Call implements Outlet {
   readonly written: any[] = [];
   ended = false;
-  failure: { code: status; details: string } | undefined;
-  constructor() {
-    super();
-    this.on('error', (error) => (this.failure = error));
+  failure: { code: RpcStatus; details: string } | undefined;
+  readonly inlet: Inlet;
+  constructor(process: StreamHandler) {
+    this.inlet = process(this, { get: () => [] });
   }
-  write(bytes: Buffer): void {
+  send(bytes: Buffer): void {
     this.written.push(responseDeserialize(bytes));
   }
   end(): void {
     this.ended = true;
   }
+  fail(code: RpcStatus, details: string): void {
+    this.failure = { code, details };
+  }
   /** What Envoy sends. */
   receive(message: object): void {
-    this.emit('data', requestSerialize(message));
+    this.inlet.message(requestSerialize(message));
   }
 }
 
@@ -95,11 +97,7 @@ describe('Process', () => {
   beforeEach(() => {
     carrier = newCarrier();
     const process = createProcess(() => carrier, tools);
-    open = () => {
-      const call = new Call();
-      process(call as never);
-      return call;
-    };
+    open = () => new Call(process);
   });
 
   it('carries out the plan of this request', () => {
@@ -112,7 +110,7 @@ describe('Process', () => {
     assert.equal(streams(), 1);
     call.receive({ response_headers: headers({ ':status': '401', 'www-authenticate': 'Bearer' }) });
     assert.deepEqual(call.written[2].response_headers.response.header_mutation.remove_headers, ['www-authenticate']);
-    call.emit('end');
+    call.inlet.end();
     assert.deepEqual([call.ended, streams(), call.failure], [true, 0, undefined]);
   });
 
@@ -146,7 +144,7 @@ describe('Process', () => {
       const [answer] = call.written;
       assert.equal(answer.response, Object.keys(first)[0]);
       assert.equal(answer.mode_override ?? null, null);
-      call.emit('end');
+      call.inlet.end();
     }
     assert.equal(streams(), 0);
   });
@@ -160,7 +158,7 @@ describe('Process', () => {
       const call = open();
       call.receive(first);
       call.receive(second);
-      assert.equal(call.failure?.code, status.INVALID_ARGUMENT);
+      assert.equal(call.failure?.code, RPC_STATUS.INVALID_ARGUMENT);
       assert.equal(streams(), 0);
     });
   }
@@ -172,7 +170,7 @@ describe('Process', () => {
   ] as const) {
     it(`${what}: the stream ends`, () => {
       const call = open();
-      call.emit('data', bytes);
+      call.inlet.message(bytes);
       assert.notEqual(call.failure, undefined);
       assert.deepEqual([call.written, streams()], [[], 0]);
     });
@@ -184,22 +182,15 @@ describe('Process', () => {
     };
     const call = open();
     call.receive(RESPONSE);
-    assert.deepEqual(call.failure, { code: status.INTERNAL, details: 'internal error' });
+    assert.deepEqual(call.failure, { code: RPC_STATUS.INTERNAL, details: 'internal error' });
     assert.equal(streams(), 0);
   });
 
   it('each way to end counts once', () => {
-    for (const events of [
-      ['cancelled'],
-      ['close'],
-      ['end', 'close'],
-      ['cancelled', 'close', 'end'],
-      ['error', 'close'],
-    ]) {
+    for (const events of [['closed'], ['end', 'closed'], ['end'], ['end', 'end', 'closed']] as const) {
       const call = open();
       assert.equal(streams(), 1);
-      for (const event of events)
-        call.emit(event, event === 'error' ? { code: status.CANCELLED, details: '' } : undefined);
+      for (const event of events) call.inlet[event]();
       assert.equal(streams(), 0, events.join());
       call.receive(RESPONSE);
       assert.deepEqual(call.written, []);

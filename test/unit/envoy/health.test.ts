@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { Client, credentials, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { listenHttp2 } from '../../../src/envoy/grpc-http2.ts';
 import { createHealthService } from '../../../src/envoy/health.ts';
+import type { RunningServer } from '../../../src/envoy/rpc.ts';
 
-const PROTO = fileURLToPath(new URL('../../../proto', import.meta.url));
+const LOG = { debug() {}, info() {}, warn() {}, error() {} };
 const bytes = (buffer: Buffer) => buffer;
 /** HealthCheckRequest.service is field 1; proto3 leaves an empty text out. */
 const asking = (service: string) =>
@@ -15,32 +16,28 @@ const NOT_SERVING = Buffer.from([0x08, 2]);
 
 /** Bytes as they are on the wire: a client made with the same loader would hide what other clients leave out. */
 describe('grpc.health.v1.Health', () => {
-  let server: Server;
+  let server: RunningServer;
   let client: Client;
   let ready = true;
+  let onStopped = () => {};
   let tell: (ready: boolean) => void = () => {};
 
   before(async () => {
-    server = new Server();
-    createHealthService(PROTO, {
+    const health = createHealthService({
       get ready() {
         return ready;
       },
       watch(listener) {
         tell = listener;
-        return () => {};
+        return () => onStopped();
       },
-    }).register(server);
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-        error ? reject(error) : resolve(bound),
-      );
     });
-    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    server = await listenHttp2({ address: '127.0.0.1:0', tls: undefined, maxMessage: 1024 }, health, LOG);
+    client = new Client(server.address, credentials.createInsecure());
   });
-  after(() => {
+  after(async () => {
     client?.close();
-    server?.forceShutdown();
+    await server?.drain(1_000);
   });
 
   const check = (service: string) =>
@@ -84,8 +81,10 @@ describe('grpc.health.v1.Health', () => {
         tell(ready);
       });
     });
+    assert.deepEqual(seen, [SERVING, NOT_SERVING]);
+    const stopped = new Promise<void>((resolve) => (onStopped = resolve));
     call.removeAllListeners('error').on('error', () => {}); // our own cancellation
     call.cancel();
-    assert.deepEqual(seen, [SERVING, NOT_SERVING]);
+    await stopped; // who has left is told no more
   });
 });
