@@ -26,7 +26,7 @@ export function restartProblems(next: Config, { config: first, store }: Fixed, f
       mend: 'restart the service with the new value, or set the old one again',
     });
   };
-  for (const key of ['grpc', 'http', 'admin'] as const)
+  for (const key of ['grpc', 'http', 'admin', 'grpcTransport'] as const)
     fixed(['server', key], first.server[key], next.server[key], 'the listener is open');
   fixed(
     ['server', 'grpcTls'],

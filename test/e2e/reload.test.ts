@@ -178,6 +178,7 @@ describe('the configuration changes while the service runs', () => {
     await said(stack, REJECTED, () =>
       editConfig(stack, (config) => {
         config['server'].http = '127.0.0.1:1';
+        config['server'].grpcTransport = 'grpc-js';
         config['audit'] = { destination: 'file:./audit.jsonl' };
         config['limits'] = { maxBody: '8MiB' };
         config['secrets'].backend = 'fifth';
@@ -186,7 +187,7 @@ describe('the configuration changes while the service runs', () => {
     const named = [...service.stderr.slice(logged).matchAll(/"code":"RESTART".*?"path":"([^"]+)"/g)].map(
       ([, path]) => path,
     );
-    assert.deepEqual(named, ['server.http', 'audit.destination', 'limits.maxBody']);
+    assert.deepEqual(named, ['server.http', 'server.grpcTransport', 'audit.destination', 'limits.maxBody']);
     assert.equal((await rpc(url('plain'), toolCall('x'), headers)).status, 200);
     assert.equal(stack.backend.last().headers['x-backend-key'], 'fourth');
     await said(stack, 'is the one in use', () => replaceFile(join(stack.folder, 'sidecar-0.yaml'), good));
