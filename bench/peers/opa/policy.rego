@@ -9,5 +9,6 @@ headers := {"x-user-sub": claims.sub, "x-user-email": claims.email, "x-user-name
 claims := payload if {
 	startswith(input.headers.authorization, "Bearer ")
 	token := substring(input.headers.authorization, 7, -1)
-	[true, _, payload] := io.jwt.decode_verify(token, {"cert": data.jwks, "iss": data.issuer, "aud": data.audience})
+	[valid, _, payload] := io.jwt.decode_verify(token, {"cert": data.jwks, "iss": data.issuer, "aud": data.audience})
+	valid
 }
