@@ -2,7 +2,7 @@ import type { Child } from '../test/support/child.ts';
 import { DISASTERS, type Disaster } from './disasters.ts';
 import type { Outages } from './outages.ts';
 import type { People } from './people.ts';
-import { Random } from './random.ts';
+import type { Random } from './random.ts';
 import type { Site } from './site.ts';
 
 export interface Happened {
