@@ -158,9 +158,9 @@ export const DISASTERS = {
   },
   'a replica is killed': {
     seconds: [1, 3],
-    run: async ({ site, outages, random, kills, former }, ms) => {
+    run: async ({ site, outages, kills, former }, ms) => {
       const name = 'a replica is killed';
-      const midRefresh = random.next() < 0.5;
+      const midRefresh = kills.length % 2 === 0;
       // Refreshes that the provider has acted on, and whose answers are still on their way.
       const release = midRefresh ? site.provider.hold('after') : () => {};
       const endOfHold = outages.begin(upstreamOnly(name, LEASE_MS));

@@ -1,5 +1,5 @@
 // npm run soak [-- --minutes N --users N --seed S]: mixed traffic while one thing after the other fails (docs/operations/soak.md).
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,7 +16,6 @@ import { faultsOf, type Report, text } from './report.ts';
 import { configFile, type Site, startSite } from './site.ts';
 import { Traffic } from './traffic.ts';
 import { Watch } from './watch.ts';
-import { readFileSync } from 'node:fs';
 
 const RESULTS = resolve(import.meta.dirname, 'results');
 const BOTS = 50;

@@ -16,6 +16,8 @@ import { HMAC_SECRET, PROVIDER, routes, type Settings, settings } from './settin
 
 /** Seconds that a token of the upstream provider lives: short, so that there is much to refresh. */
 const UPSTREAM_LIFETIME_SECONDS = 60;
+/** An Envoy that is being replaced has closed unused connections before it ends: see docs/operations/upgrades.md. */
+const MANAGER = { common_http_protocol_options: { idle_timeout: '3s' } };
 const AT_ONCE = 128;
 
 /** Everything that runs, and the part of the configuration that changes. */
@@ -65,7 +67,10 @@ export async function startSite(cast: Cast): Promise<Site> {
     await connectAccounts(config, cast.connected, issuer.issuer, provider);
     // A port that is free now is a number that no other Envoy of this machine uses.
     const [baseId] = (await freePorts(1)) as [number];
-    const stack = await keep(startStack({ extProc: true, replicas: 2, baseId, config, routes }), ended);
+    const stack = await keep(
+      startStack({ extProc: true, replicas: 2, baseId, manager: MANAGER, config, routes }),
+      ended,
+    );
     const verifiers = {
       signed: createVerifier({
         issuer: stack.origin,
