@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Seen } from '../test/support/backend.ts';
 import type { ExchangeServer } from '../test/support/exchange-server.ts';
 import type { FakeProvider } from '../test/support/provider.ts';
@@ -40,14 +40,14 @@ export class CheckingBackend {
     this.#parts = parts;
   }
 
-  readonly respond = (seen: Seen, response: ServerResponse, request: IncomingMessage): void => {
-    void this.#serve(seen, response, request).catch((error: unknown) => {
+  readonly respond = (seen: Seen, response: ServerResponse): void => {
+    void this.#serve(seen, response).catch((error: unknown) => {
       this.#parts.ledger.wrong('a check of the backend failed', '-', String(error));
       response.destroy();
     });
   };
 
-  async #serve(seen: Seen, response: ServerResponse, request: IncomingMessage): Promise<void> {
+  async #serve(seen: Seen, response: ServerResponse): Promise<void> {
     const { ledger } = this.#parts;
     const arrivedMs = Date.now();
     const call = ledger.find(seen.headers[NONCE_HEADER]);
@@ -61,7 +61,7 @@ export class CheckingBackend {
     this.#sessionOf(seen, message, response, call);
     const result = { nonce: call?.nonce, user: call?.user };
     if (message.method === 'tools/call' && seen.headers['accept'] === 'text/event-stream')
-      return this.#stream(response, request, result);
+      return this.#stream(response, result);
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ jsonrpc: '2.0', id: message.id ?? null, result }));
   }
@@ -137,7 +137,7 @@ export class CheckingBackend {
     }
   }
 
-  #stream(response: ServerResponse, request: IncomingMessage, result: object): void {
+  #stream(response: ServerResponse, result: object): void {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     let sent = 0;
     const next = () => {
@@ -147,6 +147,6 @@ export class CheckingBackend {
       response.end();
     };
     const timer = setInterval(next, this.#parts.streamPauseMs);
-    request.socket.once('close', () => clearInterval(timer));
+    response.once('close', () => clearInterval(timer));
   }
 }

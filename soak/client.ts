@@ -39,10 +39,13 @@ export class Client {
     const first = await this.#once(outgoing);
     if (!first.again) return first.answer;
     this.reconnects++;
-    return (await this.#once(outgoing)).answer;
+    return (await this.#once(outgoing, false)).answer;
   }
 
-  #once({ method, path, headers, body, hangUpMs }: Outgoing): Promise<{ answer: Answered; again: boolean }> {
+  #once(
+    { method, path, headers, body, hangUpMs }: Outgoing,
+    agent: Agent | false = this.#agent,
+  ): Promise<{ answer: Answered; again: boolean }> {
     return new Promise((resolve) => {
       let status = 0;
       let answered: Answered['headers'] = {};
@@ -63,7 +66,7 @@ export class Client {
           port: this.#origin.port,
           method,
           path,
-          agent: this.#agent,
+          agent,
           setHost: false,
           headers: [
             'Host',

@@ -85,9 +85,9 @@ async function run(): Promise<number> {
       return true;
     };
     const backend = new CheckingBackend({ ledger, ...site, streamPauseMs: STREAM_PAUSE_MS });
-    site.stack.backend.respond = (seen, response, request) => {
+    site.stack.backend.respond = (seen, response) => {
       site.stack.backend.seen.length = 0;
-      backend.respond(seen, response, request);
+      backend.respond(seen, response);
     };
     const traffic = new Traffic({ ledger, client, people, cast, seed });
     const startMs = Date.now();
@@ -105,7 +105,11 @@ async function run(): Promise<number> {
       );
     }, PROGRESS_MS);
     await new Promise((done) => setTimeout(done, QUIET_START_MS));
-    const happened = await chaos(scene, untilMs, over.signal);
+    const happened = await chaos(scene, untilMs, over.signal).catch((error: unknown) => {
+      ledger.wrong('a disaster went further than planned', '-', String(error));
+      over.abort();
+      return [];
+    });
     while (Date.now() < untilMs && !over.signal.aborted) await new Promise((done) => setTimeout(done, 100));
     await traffic.stop();
     const seconds = (Date.now() - startMs) / 1_000;
