@@ -30,11 +30,13 @@ export interface Scene {
 /** Pause between two disasters, in milliseconds. */
 const QUIET_MS = { least: 1_500, most: 4_000 };
 
-/** One disaster after the other, each of them once in every round, in an order that the seed determines. */
-export async function chaos(scene: Scene, untilMs: number, over: AbortSignal): Promise<Happened[]> {
+/** One disaster after the other of those that are wanted, each of them once in every round, in an order that the seed determines. */
+export async function chaos(scene: Scene, only: RegExp, untilMs: number, over: AbortSignal): Promise<Happened[]> {
   const happened: Happened[] = [];
+  const names = (Object.keys(DISASTERS) as Disaster[]).filter((name) => only.test(name));
+  if (names.length === 0) throw new Error('no disaster has such a name');
   while (!over.aborted)
-    for (const name of scene.random.shuffled(Object.keys(DISASTERS) as Disaster[])) {
+    for (const name of scene.random.shuffled(names)) {
       const [least, most] = DISASTERS[name].seconds;
       if (over.aborted || Date.now() + most * 1_000 > untilMs) return happened;
       const fromMs = Date.now();

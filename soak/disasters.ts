@@ -26,8 +26,8 @@ const KEYS_MS = 10_000;
 /** Until Envoy has seen that connections to a replica are gone, or back. */
 const HEALTH_MS = 3_000;
 const ENVOY_DRAIN_SECONDS = 3;
-/** Longer than the longest stream. */
-const ENVOY_SHUTDOWN_SECONDS = 10;
+/** Longer than that, the connection manager's own `drain_timeout` of 5 seconds, and the longest stream. */
+const ENVOY_SHUTDOWN_SECONDS = 15;
 /** As docs/operations/upgrades.md says. */
 const STOP_LIMIT_MS = 60_000;
 /** The one that is stopped and killed; the other lives on, so that its memory can be watched. */
@@ -68,7 +68,8 @@ async function endVictim(site: Site, former: Child[], signal: NodeJS.Signals): P
   return victim.stop(signal, STOP_LIMIT_MS);
 }
 
-const keysNeeded = (kind: Kind) => kind === 'unknown key id';
+/** Tokens that name a key which is not known. */
+const keysNeeded = (kind: Kind) => kind === 'unknown key id' || kind === 'bad credential';
 
 export const DISASTERS = {
   'identity provider slow': {

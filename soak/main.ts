@@ -33,6 +33,8 @@ const { values: options } = parseArgs({
     users: { type: 'string', default: '5000' },
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '100' },
+    /** Disasters with such names only. */
+    only: { type: 'string', default: '' },
     /** Seconds for which the provider takes the last refresh token again. */
     grace: { type: 'string', default: '600' },
   },
@@ -105,7 +107,7 @@ async function run(): Promise<number> {
       );
     }, PROGRESS_MS);
     await new Promise((done) => setTimeout(done, QUIET_START_MS));
-    const happened = await chaos(scene, untilMs, over.signal).catch((error: unknown) => {
+    const happened = await chaos(scene, new RegExp(options.only), untilMs, over.signal).catch((error: unknown) => {
       ledger.wrong('a disaster went further than planned', '-', String(error));
       over.abort();
       return [];
