@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Child } from '../test/support/child.ts';
 import { send } from '../test/support/http.ts';
-import { envoyBinary } from '../test/support/stack.ts';
+import { DRAIN_SECONDS, envoyBinary } from '../test/support/stack.ts';
 import type { Scene } from './chaos.ts';
 import { type Kind, ofUpstream } from './kinds.ts';
 import type { Outage } from './outages.ts';
@@ -25,9 +25,8 @@ const STORE_MS = 10_000;
 const KEYS_MS = 10_000;
 /** Until Envoy has seen that connections to a replica are gone, or back. */
 const HEALTH_MS = 3_000;
-const ENVOY_DRAIN_SECONDS = 3;
-/** Longer than that, the connection manager's own `drain_timeout` of 5 seconds, and the longest stream. */
-const ENVOY_SHUTDOWN_SECONDS = 15;
+/** Longer than that and the longest stream. */
+const ENVOY_SHUTDOWN_SECONDS = 10;
 /** As docs/operations/upgrades.md says. */
 const STOP_LIMIT_MS = 60_000;
 /** The one that is stopped and killed; the other lives on, so that its memory can be watched. */
@@ -196,7 +195,7 @@ export const DISASTERS = {
       const options = {
         'base-id': site.baseId,
         'restart-epoch': epoch,
-        'drain-time-s': ENVOY_DRAIN_SECONDS,
+        'drain-time-s': DRAIN_SECONDS,
         'parent-shutdown-time-s': ENVOY_SHUTDOWN_SECONDS,
         concurrency: 1,
         'log-level': 'warning',
