@@ -31,7 +31,7 @@ interface Message {
 
 /** The MCP servers behind Envoy, all in one: they look at each call as closely as they can. */
 export class CheckingBackend {
-  /** Sessions that it has opened, and whose they are. */
+  /** Sessions that it has opened, and whose they are; closed ones too, for calls that were on their way meanwhile. */
   readonly #sessions = new Map<string, string>();
   readonly #parts: BackendParts;
   #opened = 0;
@@ -133,7 +133,6 @@ export class CheckingBackend {
           call?.kind ?? '-',
           `${call?.user} in that of ${owner}`,
         );
-      if (seen.method === 'DELETE') this.#sessions.delete(id);
     }
   }
 
