@@ -15,12 +15,10 @@ interface Plan {
   readonly run: (scene: Scene, ms: number) => Promise<void>;
 }
 
-/** A refresh whose answer was lost keeps its turn until the lease ends (30 s); then comes its own back-off. */
+/** A refresh whose answer was lost, or whose lease could not be given back, keeps its turn until that ends (30 s); then comes its own back-off. */
 const LEASE_MS = 35_000;
 /** After failures a grant waits 1, 2, 4, … seconds before the next attempt; after failures of a few seconds, at most 8. */
 const BACK_OFF_MS = 10_000;
-/** A store that was away is asked every two seconds at most; then others get three to store what they hold. */
-const STORE_MS = 10_000;
 /** After failures the issuer of keys is left alone for 1, 2, 4, … seconds; after failures of a few seconds, at most 8. */
 const KEYS_MS = 10_000;
 /** Until Envoy has seen that connections to a replica are gone, or back. */
@@ -139,7 +137,7 @@ export const DISASTERS = {
   'Redis restarts': {
     seconds: [1, 3],
     run: async ({ site, outages, random }, ms) => {
-      const end = outages.begin(upstreamOnly('Redis restarts', STORE_MS));
+      const end = outages.begin(upstreamOnly('Redis restarts', LEASE_MS));
       await (random.next() < 0.5 ? site.redis.stop() : site.redis.kill());
       await delay(ms);
       await site.redis.start();
@@ -149,7 +147,7 @@ export const DISASTERS = {
   'Redis hangs': {
     seconds: [3, 6],
     run: async ({ site, outages }, ms) => {
-      const end = outages.begin(upstreamOnly('Redis hangs', STORE_MS));
+      const end = outages.begin(upstreamOnly('Redis hangs', LEASE_MS));
       site.redis.pause();
       await delay(ms);
       site.redis.resume();

@@ -29,7 +29,8 @@ export type Counts = Record<(typeof COUNTED)[number], number>;
 
 /** A call whose backend hears of it later than this is none that anybody waits for. */
 const REMEMBERED_MS = 60_000;
-const MAX_FINDINGS = 500;
+/** Told of each sort; all are counted. */
+const MAX_TOLD = 20;
 
 /** Every call, and what came of it. */
 export class Ledger {
@@ -67,7 +68,7 @@ export class Ledger {
   wrong(what: string, kind: Kind | '-', detail: string): void {
     if (kind !== '-') this.counts[kind].wrong++;
     this.findingCount++;
-    if (this.findings.length < MAX_FINDINGS)
+    if (this.findings.filter((told) => told.what === what && told.kind === kind).length < MAX_TOLD)
       this.findings.push({ time: new Date().toISOString(), what, kind, detail: detail.slice(0, 400) });
   }
 

@@ -32,12 +32,12 @@ export class People {
 
   /** Signs everybody in, and makes tokens that must never get anybody through. */
   async signIn(count: number): Promise<void> {
-    for (let first = 0; first < count; first += AT_ONCE) {
-      const users = Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, i) => first + i);
-      // Not all are to be renewed at the same time.
-      const seconds = (user: number) => LIFETIME_SECONDS * (0.5 + (0.5 * user) / count);
-      await Promise.all(users.map(async (user) => this.#renew(user, seconds(user))));
-    }
+    // Not all are to be renewed at the same time.
+    const seconds = (user: number) => LIFETIME_SECONDS * (0.5 + (0.5 * user) / count);
+    await inBatches(
+      Array.from({ length: count }, (_, user) => user),
+      (user) => this.#renew(user, seconds(user)),
+    );
     for (let user = 0; user < BAD_OF_EACH_KIND; user++) {
       const claims = { sub: nameOf(user), aud: AUDIENCE };
       const longAgo = Math.floor(Date.now() / 1_000) - 3_600;
@@ -84,7 +84,16 @@ export class People {
 
   /** The issuer publishes new keys now, and signs with them a while later. */
   async newKeys(): Promise<void> {
+    const endsMeanwhile = this.#held.flatMap(({ untilMs }, user) =>
+      untilMs - Date.now() < MARGIN_MS + PUBLISHED_MS ? [user] : [],
+    );
+    await inBatches(endsMeanwhile, (user) => this.#renew(user));
     this.#signsAgainMs = Date.now() + PUBLISHED_MS;
     await this.#issuer.rotate({ keepOld: true });
   }
+}
+
+async function inBatches(users: readonly number[], work: (user: number) => Promise<unknown>): Promise<void> {
+  for (let first = 0; first < users.length; first += AT_ONCE)
+    await Promise.all(users.slice(first, first + AT_ONCE).map(work));
 }
