@@ -4,7 +4,7 @@ import type { Sample } from './watch.ts';
 const WARM_UP_SHARE = 0.5;
 /** A shorter stretch says nothing about growth. */
 const LEAST_MINUTES = 3;
-/** Bounds for the growth after the warm-up. The heap of V8 breathes; a leak of one KiB per call at 100 calls/s is 5.9 MiB a minute. */
+/** Bounds for the growth after the warm-up. A leak of one KiB per call at 100 calls/s is 5.9 MiB a minute. */
 export const BOUNDS = { rssMiB: 4, heapMiB: 4, handles: 5 } as const;
 
 export interface Growth {
@@ -26,12 +26,18 @@ export function growth(samples: readonly Sample[]): Growth[] {
     if (minutes < LEAST_MINUTES) return { name, pid, minutes, perMinute: undefined, verdict: 'too short to judge' };
     const perMinute = {
       rssMiB: slope(late, ({ rssMiB }) => rssMiB),
-      heapMiB: slope(late, ({ heapMiB }) => heapMiB),
+      heapMiB: slope(floors(late), ({ heapMiB }) => heapMiB),
       handles: slope(late, ({ handles }) => handles),
     };
     const grows = (Object.keys(BOUNDS) as (keyof typeof BOUNDS)[]).some((key) => perMinute[key] > BOUNDS[key]);
     return { name, pid, minutes, perMinute, verdict: grows ? 'GROWS' : 'flat' };
   });
+}
+
+/** The least heap of each minute: what is left after a collection. In between it rises and falls by tens of MiB. */
+function floors(samples: readonly Sample[]): Sample[] {
+  const byMinute = Map.groupBy(samples, ({ atMs }) => Math.floor(atMs / 60_000));
+  return [...byMinute.values()].map((all) => all.reduce((least, one) => (one.heapMiB < least.heapMiB ? one : least)));
 }
 
 function slope(samples: readonly Sample[], of: (sample: Sample) => number): number {

@@ -57,13 +57,13 @@ test('an outage excuses calls until its grace is over, and no others', () => {
 });
 
 test('memory that grows is told from memory that breathes', () => {
-  const samples = (rssMiB: (minute: number) => number) =>
+  const samples = (rssMiB: (minute: number) => number, heapMiB: (minute: number) => number = () => 50) =>
     Array.from({ length: 121 }, (_, i) => ({
       atMs: i * 5_000,
       pid: 1,
       name: 'replica 0',
       rssMiB: rssMiB(i / 12),
-      heapMiB: 50,
+      heapMiB: heapMiB(i / 12),
       handles: 30,
       loopMs: 1,
     }));
@@ -79,6 +79,25 @@ test('memory that grows is told from memory that breathes', () => {
   );
   assert.equal(
     verdict((minute) => 200 + 6 * minute),
+    'GROWS',
+  );
+  const sawtooth = (minute: number) => (minute < 8 ? 40 : 90) * ((minute * 3) % 1);
+  assert.equal(
+    growth(
+      samples(
+        () => 200,
+        (minute) => 50 + sawtooth(minute),
+      ),
+    )[0]?.verdict,
+    'flat',
+  );
+  assert.equal(
+    growth(
+      samples(
+        () => 200,
+        (minute) => 50 + 6 * minute + sawtooth(minute),
+      ),
+    )[0]?.verdict,
     'GROWS',
   );
   assert.equal(growth(samples(() => 1).slice(0, 30))[0]?.verdict, 'too short to judge');
