@@ -71,6 +71,7 @@ function answerUnary(
   const limitMs = Math.min(timeoutMs ?? unaryMs, unaryMs);
   const answerMs = answerWithinMs(limitMs);
   let timer = setTimeout(() => {
+    if (limitMs - answerMs < 1) return late();
     timer = setTimeout(late, limitMs - answerMs);
     if (!reply.ended) call.abort();
   }, answerMs);
