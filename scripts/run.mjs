@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// `npm start`, `npm test`, `npm run bench` and `npm run fuzz` on a fresh clone: gets what is missing (Node, dependencies,
-// Envoy, for the tests Redis, for the measurements wrk), then runs the demo, the tests, the measurements or the fuzzing. Runs on Node 18 and newer; what follows the setup runs on 22.18 and newer.
+// `npm start`, `npm test`, `npm run bench`, `npm run soak` and `npm run fuzz` on a fresh clone: gets what is missing (Node,
+// dependencies, Envoy, for tests and soak Redis, for the measurements wrk), then runs what was asked for. Runs on Node 18 and
+// newer; what follows the setup runs on 22.18 and newer.
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +15,7 @@ import { findRedis } from './lib/redis.mjs';
 import { explain, say, SetupError } from './lib/say.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const COMMANDS = ['test', 'demo', 'bench', 'fuzz'];
+const COMMANDS = ['test', 'demo', 'bench', 'soak', 'fuzz'];
 
 const TEST_LIMIT_MS = 120_000;
 // From Node 24 on the limit is one test's; before, it is also that of a whole file.
@@ -45,8 +46,8 @@ async function main(command, args, signal, setupIsDone) {
     return runInOurPlace(node, [join('test', 'fuzz', 'main.ts'), ...args], { cwd: ROOT, env: setup.env });
   }
   const envoy = await findEnvoy(setup);
-  const redis =
-    command === 'test' || (command === 'bench' && args.includes('grants')) ? await findRedis(setup) : undefined;
+  const needsRedis = ['test', 'soak'].includes(command) || (command === 'bench' && args.includes('grants'));
+  const redis = needsRedis ? await findRedis(setup) : undefined;
   const env = { ...setup.env, ENVOY_BIN: envoy, ...(redis ? { REDIS_SERVER_BIN: redis } : {}) };
   say(`Node ${process.versions.node}, Envoy ${envoy}${redis ? `, Redis ${redis}` : ''}`);
   if (command === 'bench') {
@@ -57,9 +58,9 @@ async function main(command, args, signal, setupIsDone) {
     const tools = { WRK_BIN: wrk, ...(go ? { GO_PEER_BIN: go } : {}), ...(opa ? { OPA_PEER_BIN: opa } : {}) };
     return runInOurPlace(node, [join('bench', 'main.ts'), ...args], { cwd: ROOT, env: { ...env, ...tools } });
   }
-  if (command === 'demo') {
+  if (command === 'demo' || command === 'soak') {
     setupIsDone();
-    return runInOurPlace(node, [join('demo', 'main.ts'), ...args], { cwd: ROOT, env });
+    return runInOurPlace(node, [join(command, 'main.ts'), ...args], { cwd: ROOT, env });
   }
   // Loaded only now: it needs a newer Node than this file.
   const { selectTests } = await import('./lib/test-files.mjs');

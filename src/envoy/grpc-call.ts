@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Log } from '../core/ports.ts';
 import type { CallMetadata } from '../core/trace-context.ts';
+import { answerWithinMs } from './deadline.ts';
 import { MessageReader, readTimeout } from './grpc-frames.ts';
 import { cut, cutLater, Reply } from './grpc-reply.ts';
 import { RPC_STATUS, type RpcCall, RpcError, type RpcMethods, type StreamHandler, type UnaryHandler } from './rpc.ts';
@@ -67,7 +68,13 @@ function answerUnary(
       cut(stream); // the answer is not taken
     else reply.fail(RPC_STATUS.DEADLINE_EXCEEDED, 'deadline exceeded');
   };
-  const timer = setTimeout(late, Math.min(timeoutMs ?? unaryMs, unaryMs));
+  const limitMs = Math.min(timeoutMs ?? unaryMs, unaryMs);
+  const answerMs = answerWithinMs(limitMs);
+  let timer = setTimeout(() => {
+    if (limitMs - answerMs < 1) return late();
+    timer = setTimeout(late, limitMs - answerMs);
+    if (!reply.ended) call.abort();
+  }, answerMs);
   const answer = (bytes: Buffer): void => reply.finish(bytes);
   const fail = (error: unknown): void => {
     request = undefined;

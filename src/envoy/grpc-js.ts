@@ -8,6 +8,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import type { Log } from '../core/ports.ts';
+import { answerWithinMs } from './deadline.ts';
 import type { GrpcTls } from './grpc-tls.ts';
 import {
   type ListenOptions,
@@ -75,8 +76,11 @@ function unary(handle: UnaryHandler, log: Log) {
         peer: call.getPeer(),
         metadata: call.metadata,
       });
-      if (response instanceof Promise) response.then(answer, fail);
-      else answer(response);
+      if (!(response instanceof Promise)) return answer(response);
+      const leftMs = Number(call.getDeadline()) - Date.now(); // Infinity where the peer gives no deadline
+      const late = () => aborter.abort(new Error('it took too long'));
+      const timer = Number.isFinite(leftMs) ? setTimeout(late, answerWithinMs(leftMs)) : undefined;
+      response.then(answer, fail).finally(() => clearTimeout(timer));
     } catch (error) {
       fail(error);
     }

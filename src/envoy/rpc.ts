@@ -27,7 +27,7 @@ export class RpcError extends Error {
 
 /** What a handler may know of a call with one request and one answer. */
 export interface RpcCall {
-  /** Aborted when the peer gives the call up, its deadline passes, or the connection ends. */
+  /** Aborted when the peer gives the call up, just before its deadline passes, or when the connection ends. */
   readonly signal: AbortSignal;
   /** The connection it came on. */
   readonly peer: string;

@@ -92,12 +92,21 @@ export function transportContract(transport: string, listen: Listen): void {
       assert.equal((await call('Echo', Buffer.from('next'))).toString(), 'next');
     });
 
-    it('the deadline aborts the work, and the peer that still waits hears DEADLINE_EXCEEDED', async () => {
+    it('work is aborted just before the deadline, so that the peer still hears what it answers then', async () => {
       const patient = await session(server.address);
-      const headers = { ...GRPC_HEADERS, ':path': '/t.T/Hang', 'grpc-timeout': '50m' };
+      const headers = { ...GRPC_HEADERS, ':path': '/t.T/Hang', 'grpc-timeout': '2000m' };
+      const seen = await exchange(patient, headers, [grpcFrame('x')]);
+      assert.deepEqual([seen.status, seen.grpcStatus], [200, String(status.OK)]);
+      assert.match(String(seen.data), /too late$/);
+      await methods.until(() => methods.open === 0);
+      patient.close();
+    });
+
+    it('work that goes on after its deadline: the peer that still waits hears DEADLINE_EXCEEDED', async () => {
+      const patient = await session(server.address);
+      const headers = { ...GRPC_HEADERS, ':path': '/t.T/Slow', 'grpc-timeout': '50m' };
       const seen = await exchange(patient, headers, [grpcFrame('x')]);
       assert.deepEqual([seen.status, seen.grpcStatus], [200, String(status.DEADLINE_EXCEEDED)]);
-      await methods.until(() => methods.open === 0);
       patient.close();
     });
 

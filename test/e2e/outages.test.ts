@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { rpc, send, toolCall } from '../support/http.ts';
 import { type FakeIssuer, startIssuer } from '../support/issuer.ts';
-import { type Stack, startStack } from '../support/stack.ts';
+import { type Stack, type StackOptions, startStack } from '../support/stack.ts';
 
 describe('outages: nothing passes that should not, nothing breaks for good', () => {
   let issuer: FakeIssuer;
@@ -13,8 +13,9 @@ describe('outages: nothing passes that should not, nothing breaks for good', () 
     'Authorization',
     `Bearer ${await issuer.token({ aud: url(), sub: 'alice', ...claims }, options)}`,
   ];
-  const start = () =>
+  const start = (more: Partial<StackOptions> = {}) =>
     startStack({
+      ...more,
       config: { incomingAuth: { corp: { type: 'jwt', issuer: issuer.issuer }, guest: { type: 'anonymous' } } },
       routes: (origin) => [
         {
@@ -54,6 +55,20 @@ describe('outages: nothing passes that should not, nothing breaks for good', () 
       answer = await rpc(url(), toolCall('x'), await bearer());
     }
     assert.equal(answer.status, 200, answer.body);
+  });
+
+  it('a call that waits too long hears so from the service, just before Envoy would give up', async () => {
+    const timeout = '1s';
+    issuer.trouble = 'hang';
+    stack = await start({
+      validate: false, // V-21: short, so that the test is
+      extAuthz: { grpc_service: { envoy_grpc: { cluster_name: 'identity_grpc' }, timeout } },
+    });
+    const late = await rpc(url(), toolCall('x'), await bearer());
+    assert.equal(late.status, 503);
+    assert.ok(Number(late.headers['retry-after']) >= 1, 'Envoy itself sends no Retry-After');
+    assert.equal(late.json().error.data.error, 'temporarily_unavailable');
+    await stack.services[0]!.until(() => stack.audit().some(({ reason }) => reason === 'deadline_exceeded'));
   });
 
   it('issuer down later: known keys go on, also for tokens not seen before', async () => {

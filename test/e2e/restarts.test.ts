@@ -6,7 +6,7 @@ import { rpc, send, toolCall } from '../support/http.ts';
 import { type FakeIssuer, startIssuer } from '../support/issuer.ts';
 import { freePorts } from '../support/ports.ts';
 import { Load } from '../support/reconfigure.ts';
-import { envoyBinary, type Stack, startStack } from '../support/stack.ts';
+import { DRAIN_SECONDS, envoyBinary, type Stack, startStack } from '../support/stack.ts';
 
 describe('what stands beside or before the service is restarted, and no call fails', { timeout: 120_000 }, () => {
   let issuer: FakeIssuer;
@@ -98,8 +98,8 @@ describe('what stands beside or before the service is restarted, and no call fai
     const options = {
       'base-id': baseId,
       'restart-epoch': 1,
-      'drain-time-s': 2,
-      'parent-shutdown-time-s': 6,
+      'drain-time-s': DRAIN_SECONDS,
+      'parent-shutdown-time-s': 8,
       concurrency: 1,
       'log-level': 'warning',
     };

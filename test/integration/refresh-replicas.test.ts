@@ -115,6 +115,21 @@ describe('replicas on one Redis', { timeout: 120_000 }, () => {
     assert.equal((await second.token(bob)).kind, 'token');
   });
 
+  it('the same at a provider that takes the last refresh token once more: nothing is lost', async () => {
+    fake.forgives = ({ user }) => user === alice.subject;
+    const limits = { leaseMs: 1_500, holdMs: 1_000 };
+    const [first, second] = [await start({ limits }), await start({ limits })];
+    await connectExpired();
+    const release = fake.hold('after');
+    const lost = first.token(alice);
+    while (fake.refreshes.length === 0) await delay(5);
+    await first.kill();
+    release();
+    await lost;
+    assertAllFresh(await askAll([second], 20));
+    assert.deepEqual(fake.refreshes, [alice.subject, alice.subject]);
+  });
+
   it('Redis is killed while the provider answers, and started again: the rotated token is stored, one refresh, all calls succeed', async () => {
     const replicas = [await start(), await start()];
     await connectExpired();

@@ -27,6 +27,9 @@ interface Family {
   revoked: boolean;
   /** The one refresh token that is good. */
   current: string;
+  /** When the one before it was used, in milliseconds since the epoch. */
+  rotatedMs: number;
+  previous?: string;
 }
 
 /** An OAuth server with users, short-lived tokens and rotation; reuse of a rotated token kills the family (RFC 9700 4.14.2). */
@@ -51,8 +54,10 @@ export interface FakeProvider {
   readonly requests: ProviderRequest[];
   /** Refreshes that were acted on: user by user. */
   readonly refreshes: string[];
-  /** How many times a rotated refresh token came again. */
+  /** How many times a rotated refresh token came again, unless that was forgiven. */
   readonly reused: number;
+  /** Whether the last rotated token may be used once more, as providers with a grace time allow; default: never. */
+  forgives: (again: { readonly user: string; readonly rotatedMs: number }) => boolean;
   readonly revoked: string[];
   /** What a user has after connecting; for tests that put it into a vault themselves. */
   issue(
@@ -61,8 +66,10 @@ export interface FakeProvider {
   ): GrantContent;
   /** A code for the callback of the authorization endpoint. */
   code(user: string): string;
-  /** Whose token it is, if it is good at this moment. */
-  userOf(accessToken: string): string | undefined;
+  /** Whose token it is, if it is good at this moment, or was at another. */
+  userOf(accessToken: string, atMs?: number): string | undefined;
+  /** Whether something that the user was given last is still good. */
+  isConnected(user: string): boolean;
   /** Ends all that was ever issued to the user. */
   revokeAll(user: string): void;
   /** Token requests that arrive from now on wait before (or after) they are acted on, until the returned function is called. */
@@ -102,7 +109,7 @@ export async function startProvider(
   };
 
   const open = (user: string): Family => {
-    const family: Family = { user, revoked: false, current: newToken('rt', user) };
+    const family: Family = { user, revoked: false, current: newToken('rt', user), rotatedMs: 0 };
     families.push(family);
     refreshTokens.set(family.current, family);
     return family;
@@ -119,12 +126,15 @@ export async function startProvider(
     const presented = params.get('refresh_token') ?? '';
     const family = refreshTokens.get(presented);
     if (!family || family.revoked) return 'invalid_grant';
-    if (family.current !== presented) {
+    const isForgiven = family.previous === presented && fake.forgives(family);
+    if (family.current !== presented && !isForgiven) {
       reused++;
       family.revoked = true;
       return 'invalid_grant';
     }
     if (fake.rotates) {
+      family.previous = presented;
+      family.rotatedMs = Date.now();
       family.current = newToken('rt', family.user);
       refreshTokens.set(family.current, family);
     }
@@ -200,6 +210,7 @@ export async function startProvider(
     answer: (members) => ({ body: JSON.stringify(members) }),
     requests: [],
     refreshes: [],
+    forgives: () => false,
     get reused() {
       return reused;
     },
@@ -223,10 +234,11 @@ export async function startProvider(
       codes.set(code, user);
       return code;
     },
-    userOf(accessToken) {
+    userOf(accessToken, atMs = Date.now()) {
       const known = accessTokens.get(accessToken);
-      return known && !known.family.revoked && Date.now() < known.untilMs ? known.family.user : undefined;
+      return known && !known.family.revoked && atMs < known.untilMs ? known.family.user : undefined;
     },
+    isConnected: (user) => families.some((family) => family.user === user && !family.revoked),
     revokeAll(user) {
       for (const family of families) if (family.user === user) family.revoked = true;
     },

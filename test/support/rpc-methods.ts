@@ -71,6 +71,7 @@ export class TestMethods {
           }),
       },
     ],
+    ['/t.T/Never', { kind: 'unary', handle: () => new Promise(() => {}) }],
     ['/t.T/Slow', { kind: 'unary', handle: (request) => this.#released.then(() => request) }],
     [
       '/t.T/Stream',

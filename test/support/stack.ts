@@ -10,6 +10,9 @@ import { freePorts } from './ports.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
+/** For an Envoy that another one takes over from: each drains as its own command line says, in 10 minutes by default. */
+export const DRAIN_SECONDS = 3;
+
 export interface StackOptions extends EnvoyOptions {
   /** Gets the origin that clients use. */
   readonly routes: (origin: string) => readonly TestRoute[];
@@ -135,7 +138,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     envoy = new Child('envoy', envoyBinary(), [
       '-c',
       envoyFile,
-      ...(options.baseId === undefined ? ['--use-dynamic-base-id'] : ['--base-id', String(options.baseId)]),
+      ...(options.baseId === undefined
+        ? ['--use-dynamic-base-id']
+        : ['--base-id', String(options.baseId), '--drain-time-s', String(DRAIN_SECONDS)]),
       '--concurrency',
       '1',
       '--log-level',
