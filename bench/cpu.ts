@@ -38,7 +38,8 @@ export function memoryOf(pid: number): number {
 /** The most that a process has had resident, MiB; undefined when it has ended. */
 export function peakMemoryOf(pid: number): number | undefined {
   try {
-    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? Number.NaN) / 1024;
+    const kibibytes = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+    return kibibytes === undefined ? undefined : Number(kibibytes) / 1024;
   } catch {
     return undefined;
   }
