@@ -214,8 +214,12 @@ describe('upstream_inject through a real Envoy', { timeout: 120_000 }, () => {
     const answer = await call('/jira/mcp', 'erin');
     assert.equal(answer.status, 200, answer.body);
     assert.equal(jira.userOf(tokenOf(stack.backend.last().headers)), 'erin');
-    const line = stack.audit().findLast(({ reason }) => reason === 'upstream_unavailable');
-    assert.deepEqual([line?.outcome, line?.['detail'], line?.['subject']], ['error', 'server_error', 'erin']);
+    const line = await stack.services[0]!.until(() =>
+      stack
+        .audit()
+        .findLast(({ reason, ['subject']: subject }) => reason === 'upstream_unavailable' && subject === 'erin'),
+    );
+    assert.deepEqual([line.outcome, line['detail'], line['subject']], ['error', 'server_error', 'erin']);
 
     github.trouble = undefined;
     let again = denied;
@@ -273,8 +277,9 @@ describe('upstream_inject through a real Envoy', { timeout: 120_000 }, () => {
       assert.ok(!text.includes('s3cret-of-client'), place);
       if (place !== 'output') assert.doesNotMatch(text, /alice|carol/, place);
     }
-    const line = stack.audit().find(({ event, ['subject']: subject }) => event === 'refresh' && subject === 'carol');
-    assert.ok(line);
+    const line = await stack.services[0]!.until(() =>
+      stack.audit().find(({ event, ['subject']: subject }) => event === 'refresh' && subject === 'carol'),
+    );
     const { time, duration_ms, ...rest } = line;
     assert.ok(time && typeof duration_ms === 'number');
     assert.deepEqual(rest, {
