@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { answering } from '../test/support/answering.ts';
 import { Child } from '../test/support/child.ts';
 import { send } from '../test/support/http.ts';
 import { type FakeIssuer, startIssuer } from '../test/support/issuer.ts';
@@ -151,9 +152,9 @@ export async function startSite(options: SiteOptions): Promise<Site> {
       file('backend.json', backendEnvoy(ports)),
       ...NO_ENVOY_LIMITS,
     ]);
-    await listening(`http://127.0.0.1:${ports.backendAdmin}/ready`, backend);
+    await answering(`http://127.0.0.1:${ports.backendAdmin}/ready`, backend);
     const envoy = run('envoy', envoyBinary(), ['-c', file('envoy.json', running), ...NO_ENVOY_LIMITS]);
-    await listening(`http://127.0.0.1:${ports.admin}/ready`, envoy);
+    await answering(`http://127.0.0.1:${ports.admin}/ready`, envoy);
     return {
       folder,
       issuer,
@@ -209,19 +210,4 @@ function serviceConfig(
       ],
     },
   };
-}
-
-/** Asks again until the answer is 200, for at most 15 s. */
-async function listening(url: string, child: Child): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const status = await send(url, { limitMs: 2_000 }).then(
-      (answer) => answer.status,
-      () => 0, // not listening yet
-    );
-    if (status === 200) return;
-    if (Date.now() > deadline || child.process.exitCode !== null)
-      throw new Error(`${url} did not answer\n${child.stderr.slice(-4000)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

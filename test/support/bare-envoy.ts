@@ -10,10 +10,10 @@ import {
   type ServerUnaryCall,
 } from '@grpc/grpc-js';
 import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
+import { answering } from './answering.ts';
 import { type Backend, startBackend } from './backend.ts';
 import { Child } from './child.ts';
 import { type EnvoyOptions, envoyConfig, type TestRoute } from './envoy-config.ts';
-import { send } from './http.ts';
 import { freePorts } from './ports.ts';
 import { envoyBinary } from './stack.ts';
 
@@ -109,7 +109,7 @@ export async function startBareEnvoy(options: EnvoyOptions & { routes: readonly 
       'warning',
     ]);
     envoy = running;
-    await listening(`http://127.0.0.1:${admin}/ready`, running);
+    await answering(`http://127.0.0.1:${admin}/ready`, running);
     return Object.assign(bare, { origin: `http://127.0.0.1:${listen}` });
   } catch (error) {
     await bare.stop();
@@ -121,18 +121,4 @@ export async function startBareEnvoy(options: EnvoyOptions & { routes: readonly 
 export function continues(message: Message): Message {
   const kind = message.request as string;
   return { [kind]: kind.endsWith('trailers') ? {} : { response: {} } };
-}
-
-async function listening(url: string, envoy: Child): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const status = await send(url, { limitMs: 2_000 }).then(
-      (answer) => answer.status,
-      () => 0, // not listening yet
-    );
-    if (status === 200) return;
-    if (Date.now() > deadline || envoy.process.exitCode !== null)
-      throw new Error(`${url} did not answer\n${envoy.stderr.slice(-4000)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
